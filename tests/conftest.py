@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from skips import pytest_sessionfinish
 from sqlalchemy import create_engine, text
 
 if TYPE_CHECKING:
@@ -18,36 +17,9 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("skips",)
 
+__all__ = ["pytest_sessionfinish"]
+
 _NUMBER = itertools.count(1)
-_UNEXPECTED: list[str] = []
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember a skip whose reason CLAIMPOST_SKIPS_ALLOWED (a regular expression, set by .ci/run) does not match."""
-    allowed = os.environ.get("CLAIMPOST_SKIPS_ALLOWED")
-    if allowed and report.skipped and not hasattr(report, "wasxfail"):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if not re.search(allowed, reason):
-            _UNEXPECTED.append(f"{report.nodeid}: {reason}")
-
-
-def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """A whole module that skips itself counts as well."""
-    allowed = os.environ.get("CLAIMPOST_SKIPS_ALLOWED")
-    if allowed and report.skipped and not re.search(allowed, str(report.longrepr)):
-        _UNEXPECTED.append(f"{report.nodeid}: {report.longrepr}")
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """An unexpected skip fails the run."""
-    if _UNEXPECTED and exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the skips that failed the run."""
-    for line in _UNEXPECTED:
-        terminalreporter.write_line(f"unexpected skip: {line}")
 
 
 @pytest.fixture(scope="session")
