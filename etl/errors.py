@@ -1,0 +1,231 @@
+"""Everything that can go wrong, by what it means for the reader.
+
+    ClaimpostError                 has a code, facts, and says what, where and what to do
+    |- ConfigurationError          exit 3   mapping, settings or connection: fix the file, run again
+    |- FileRejected                exit 4   one input file, whole: nothing of it was used, the file is kept
+    |- PermanentError              exit 5   the world says no: a retry cannot help
+    |  `- ConflictError            exit 5   same id, other content: the target stops, nothing was written
+    `- TransientError              exit 6   the world is busy: a retry is safe and will probably help
+
+A bad *record* is no exception: it is a row of the rejects frame with a code from the same catalogue.
+The catalogue below is the only place where an error gets its text; docs/errors.md is generated from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Formatter
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One code of the catalogue: what it means, who acts, and what the next step is."""
+
+    code: str
+    outcome: str
+    text: str
+    owner: str
+    next_step: str
+
+
+FILE, REPORT, HOLD, SETUP, STOP, RETRY, BREAK = "file", "report", "hold", "setup", "stop", "retry", "break"
+OUTCOMES: Final = {
+    FILE: "the whole file is rejected and kept; nothing of it is used",
+    REPORT: "the whole report is quarantined; the other reports go on",
+    HOLD: "parked until data or an approval comes; the other reports go on",
+    SETUP: "nothing starts; fix the file or setting named and run again",
+    STOP: "the step stops; a retry cannot help",
+    RETRY: "the step stops; running it again is safe",
+    BREAK: "reported by reconciliation",
+}
+
+_SOURCE, _ENGINEER, _FINANCE, _OPS = "source system", "data engineering", "finance", "operations"
+_RESEND = "Ask the sender for a corrected file; deliver it again under any name."
+_CORRECT = "Correct the report in the expense system; it comes again as a new version."
+
+_ROWS: Final = (
+    # --- file: bytes and names
+    ("EMPTY", FILE, "{file} holds no data.", _SOURCE, _RESEND),
+    ("SIZE", FILE, "{file} is beyond the limit: {found}, at most {limit}.", _ENGINEER,
+     "Split the delivery, or raise the limit in the source mapping if this size is expected."),
+    ("ENCODING", FILE, "{file} line {line} is not {encoding}: {detail}.", _SOURCE, _RESEND),
+    ("NUL", FILE, "{file} line {line} holds a NUL byte: the writer crashed or this is no text file.", _SOURCE, _RESEND),
+    ("LINE_END", FILE, "{file} line {line} holds a lone carriage return; lines end in LF or CRLF.", _SOURCE, _RESEND),
+    ("CONTENT_TYPE", FILE, "{file} is {found}, not delimited text.", _SOURCE, _RESEND),
+    ("PATH", FILE, "The file name {file} is not one this feed takes ({pattern}).", _OPS,
+     "Rename the file, or correct source.files in the feed."),
+    ("COMPRESSION", FILE, "{file} cannot be unpacked safely: {detail}.", _SOURCE, _RESEND),
+    ("SIDECAR", FILE, "{file} does not match its .ok file: {detail}.", _SOURCE, _RESEND),
+    ("INCOMPLETE", FILE, "{file} is cut off: {detail}.", _SOURCE, _RESEND),
+    # --- file: structure
+    ("HEADER", FILE, "{file} line {line}: the header is not one of the declared layouts. {detail}", _ENGINEER,
+     "Ask the sender what changed; add the layout to the source mapping when finance agrees."),
+    ("UNKNOWN_COLUMN", FILE, "{file} line {line}: unknown column {found}.", _ENGINEER,
+     "Ask the sender what the column means; add the layout to the source mapping when finance agrees."),
+    ("FIELD_COUNT", FILE, "{file} line {line} has {found} fields, the header has {expected}.", _SOURCE, _RESEND),
+    ("QUOTING", FILE, "{file} line {line}: {detail}.", _SOURCE, _RESEND),
+    ("RECORD_COUNT", FILE, "{file} has {expected} lines but {found} records: a quote or a line break swallowed some.",
+     _SOURCE, _RESEND),
+    ("BLANK_LINE", FILE, "{file} line {line} is blank in the middle of the data.", _SOURCE, _RESEND),
+    ("CONTROL_TOTAL", FILE, "{file}: the trailer says {field} = {expected}, the records give {found}.", _SOURCE,
+     _RESEND),
+    ("ENVIRONMENT", FILE, "{file} line {line} is marked {found}; this feed takes {expected}.", _OPS,
+     "Find out who sent it here; deliver it to the right environment."),
+    # --- report: identity and text
+    ("MISSING", REPORT, "{field} is empty.", _SOURCE, _CORRECT),
+    ("CODE", REPORT, "{field} {value!r} is not a plain code ({detail}).", _SOURCE, _CORRECT),
+    ("LENGTH", REPORT, "{field} is longer than {detail}.", _SOURCE, _CORRECT),
+    ("CONTROL_CHARACTER", REPORT, "{field} holds a control character.", _SOURCE, _CORRECT),
+    ("UNICODE", REPORT, "{field} holds a character that is not valid text.", _SOURCE, _CORRECT),
+    ("INTEGER", REPORT, "{field} {value!r} is not a whole number.", _SOURCE, _CORRECT),
+    ("UNIDENTIFIED", REPORT, "The line names no report, so it cannot be booked with one.", _SOURCE, _CORRECT),
+    ("REPORT_HEADER", REPORT, "{field} differs between lines of one report.", _SOURCE, _CORRECT),
+    ("LINE_REPEATED", REPORT, "Line {value} stands twice in the report.", _SOURCE, _CORRECT),
+    ("STATUS", REPORT, "The report's state is {value!r}; only {detail} may be booked.", _SOURCE,
+     "Wait for the approval, or correct the export's filter."),
+    ("CONFLICT", REPORT, "Report and version were landed before with other content.", _SOURCE,
+     "Ask the sender which content is right; deliver it under a new version."),
+    ("REVISION", HOLD, "Version {value} of a report that already has a journal.", _FINANCE,
+     "Reverse the earlier journal, then release this version."),
+    # --- report: money and dates
+    ("MONEY", REPORT, "{field} {value!r} is not an amount ({detail}).", _SOURCE, _CORRECT),
+    ("PRECISION", REPORT, "{field} {value!r} has more decimals than {detail} allows.", _SOURCE, _CORRECT),
+    ("RANGE", REPORT, "{field} {value!r} is beyond 10^15 minor units.", _SOURCE, _CORRECT),
+    ("ZERO", REPORT, "{field} is zero: there is nothing to book.", _SOURCE, _CORRECT),
+    ("NEGATIVE", REPORT, "{field} {value!r} is negative where no refund is allowed.", _SOURCE, _CORRECT),
+    ("CURRENCY", REPORT, "{field} {value!r} is not a currency of ISO 4217.", _SOURCE, _CORRECT),
+    ("TAX", REPORT, "Tax {value} does not agree with the amount: {detail}.", _SOURCE, _CORRECT),
+    ("SPLIT", REPORT, "The parts of line {value} give {detail}.", _SOURCE, _CORRECT),
+    ("REPORT_TOTAL", REPORT, "The lines add up to {detail}, the report says {value}.", _SOURCE, _CORRECT),
+    ("DATE", REPORT, "{field} {value!r} is not a date written {detail}.", _SOURCE, _CORRECT),
+    ("DATE_RANGE", REPORT, "{field} {value!r} is outside {detail}.", _SOURCE, _CORRECT),
+    ("DATE_ORDER", REPORT, "{field} {value!r} lies before {detail}.", _SOURCE, _CORRECT),
+    ("RATE", HOLD, "No exchange rate for {detail} on {value}.", _FINANCE,
+     "Add the rate to the rate table, then run the feed again."),
+    ("RATE_VALUE", REPORT, "{field} {value!r} is not a usable exchange rate ({detail}).", _SOURCE, _CORRECT),
+    # --- report: mapping and references
+    ("COMPANY", REPORT, "Company {value!r} is not one of this feed's.", _ENGINEER,
+     "Add the company to the feed, or stop the sender exporting it."),
+    ("MAPPING_GAP", HOLD, "{field}: no row for {value} in {detail}.", _FINANCE,
+     "Add the row to the table, then run the feed again."),
+    ("REFERENCE", HOLD, "{field} {value!r} is unknown or not valid on the date ({detail}).", _FINANCE,
+     "Add or extend it in the table, then run the feed again."),
+    ("PERIOD_CLOSED", HOLD, "Period {value} is closed for {detail}.", _FINANCE,
+     "Open the period, or let the policy move it to the next open one."),
+    ("ROUNDING_LIMIT", HOLD, "Rounding of {value} is above the limit of {detail}.", _FINANCE,
+     "Check the rate; raise the limit in the journal mapping if it is right."),
+    ("UNBALANCED", HOLD, "The journal does not balance: {detail}.", _FINANCE,
+     "Correct the journal mapping; a claim's debits and credits must be equal in both currencies."),
+    ("POLICY", REPORT, "{detail}", _FINANCE, "Correct the report, or have the exception approved."),
+    ("APPROVAL", HOLD, "{detail}", _FINANCE, "Have the exception approved."),
+    ("UNENCODABLE", HOLD, "{field} {value!r} cannot be written in {detail}.", _FINANCE,
+     "Correct the text, or declare a replacement in the target profile."),
+    ("KEY_OVERFLOW", HOLD, "{field} {value!r} is longer than the ERP's {detail}.", _ENGINEER,
+     "Shorten the code; keys are never cut."),
+    ("VOLUME", HOLD, "The delivery is unusual: {detail}.", _FINANCE,
+     "Compare with the sender; if it is right, widen the gate in the feed and run again."),
+    # --- setup
+    ("YAML", SETUP, "{file} line {line}: {detail}.", _ENGINEER, "Correct the line."),
+    ("SCHEMA", SETUP, "{file} line {line}: {field}: {detail}.", _ENGINEER,
+     "Correct the line; mappings/README.md lists what may stand there."),
+    ("TABLE", SETUP, "{file} line {line}: {detail}.", _ENGINEER, "Correct the row."),
+    ("UNKNOWN_FEED", SETUP, "There is no feed {value!r}; there are: {detail}.", _ENGINEER,
+     "Use one of these, or add mappings/feeds/{value}.yml."),
+    ("NO_MAPPINGS", SETUP, "No mappings folder at {file}.", _ENGINEER,
+     "Set CLAIMPOST_MAPPINGS, or start in the project folder."),
+    ("CONNECTION", SETUP, "Connection {value!r}: {detail}.", _ENGINEER,
+     "Define it in Airflow, or as AIRFLOW_CONN_{name}."),
+    ("HOST_KEY", STOP, "Server {value} shows another host key than the pinned one.", _OPS,
+     "Do not connect. Ask the server's owner; pin the new key only when they confirm it."),
+    ("NO_INPUT", SETUP, "{file} holds no file that feed {value} takes ({pattern}).", _OPS,
+     "Check the path and the file names."),
+    ("SETTING", SETUP, "{field} = {value!r}: {detail}.", _ENGINEER, "Correct the setting."),
+    ("NOT_FOUND", SETUP, "There is no {field} {value!r} in the store.", _OPS, "Check the id; `claimpost status` lists the batches."),
+    # --- delivery
+    ("CONTENT_CHANGED", STOP, "{field} {value!r} is already at the target with other content.", _OPS,
+     "Nothing was written. Find out who wrote it; see docs/operations.md, conflicts."),
+    ("TARGET_CONTRACT", STOP, "Target table {value!r}: {detail}.", _ENGINEER,
+     "Have the ERP's staging table corrected; nothing was written."),
+    ("TOTALS_DIFFER", STOP, "What the target holds differs from what was sent: {detail}.", _OPS,
+     "Nothing was committed. Check the target's column types, then run again."),
+    ("NO_ATOMIC_RENAME", STOP, "The server {value} cannot rename in one step.", _ENGINEER,
+     "Use a server that offers posix-rename@openssh.com."),
+    ("CONSERVATION", STOP, "Landed differs from accepted + quarantined + duplicate + superseded: {detail}.", _ENGINEER,
+     "This is a defect of claimpost: nothing was delivered. Keep the landing folder and report it."),
+    ("NOT_REACHED", RETRY, "{value} does not answer: {detail}.", _OPS, "Run it again; see the target's own status page."),
+    ("TARGET_BUSY", RETRY, "{value} is locked by somebody else: {detail}.", _OPS, "Run it again."),
+    # --- reconciliation
+    ("MISSING_IN_ERP", BREAK, "Loaded, but the ERP does not have it.", _OPS, "Ask the ERP; never send again unasked."),
+    ("IN_FLIGHT", BREAK, "Loaded and not yet answered, within the agreed time.", _OPS, "Wait for the acknowledgement."),
+    ("UNKNOWN_OUTCOME", BREAK, "Loaded and not answered in the agreed time.", _OPS, "Ask the ERP; never send again unasked."),
+    ("REJECTED_BY_ERP", BREAK, "The ERP refused it: {detail}.", _FINANCE, "Correct what the ERP names, then release."),
+    ("MISSING_IN_SOURCE", BREAK, "The ERP holds a journal with our mark that we never made.", _OPS,
+     "Find out who entered it."),
+    ("DUPLICATE_IN_ERP", BREAK, "The ERP holds the journal more than once.", _FINANCE, "Reverse the extra one in the ERP."),
+    ("AMOUNT_DIFFERS", BREAK, "Amount here {detail}, in the ERP {value}.", _FINANCE, "Find the manual change in the ERP."),
+    ("ACCOUNT_DIFFERS", BREAK, "Account here {detail}, in the ERP {value}.", _FINANCE, "Find the manual change in the ERP."),
+    ("CURRENCY_DIFFERS", BREAK, "Currency here {detail}, in the ERP {value}.", _FINANCE, "Find the manual change in the ERP."),
+    ("PERIOD_SHIFTED", BREAK, "Period here {detail}, in the ERP {value}.", _FINANCE, "Agree the period with the ERP's owner."),
+    ("DATE_DIFFERS", BREAK, "Posting date here {detail}, in the ERP {value}.", _FINANCE, "Agree the date with the ERP's owner."),
+    ("NOT_JOURNALED", BREAK, "Accepted, but it has no journal.", _ENGINEER, "Run the feed again."),
+    ("NOT_LOADED", BREAK, "It has a journal, but was not loaded.", _OPS, "Run the feed again."),
+    ("STATE_CONTRADICTED", BREAK, "Our records say {detail}, the ERP's ledger says {value}.", _OPS,
+     "Ask the ERP which is true; neither release nor send it before."),
+    ("COMPANY_DIFFERS", BREAK, "Company here {detail}, in the ERP {value}.", _FINANCE,
+     "Have the journal moved to the right books in the ERP."),
+    ("SOURCE_DIFFERS", BREAK, "The journal's total differs from the report: here {detail}, source {value}.", _ENGINEER,
+     "This is a defect of claimpost or of the mapping: report it."),
+)  # fmt: skip
+
+CATALOGUE: Final[dict[str, Entry]] = {row[0]: Entry(*row) for row in _ROWS}
+
+
+class _Facts(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def text(code: str, **facts: object) -> str:
+    """The catalogue's sentence for a code, filled with facts; a missing fact shows as ?."""
+    return Formatter().vformat(CATALOGUE[code].text, (), _Facts(facts))
+
+
+class ClaimpostError(Exception):
+    """A failure with a code of the catalogue and the facts that fill its text."""
+
+    exit_code = 1
+
+    def __init__(self, code: str, **facts: object) -> None:
+        self.code = code
+        self.facts = facts
+        self.next_step = Formatter().vformat(CATALOGUE[code].next_step, (), _Facts(facts))
+        super().__init__(f"{code} {text(code, **facts)} {self.next_step}")
+
+
+class ConfigurationError(ClaimpostError):
+    """A mapping, a setting or a connection is wrong; nothing was started."""
+
+    exit_code = 3
+
+
+class FileRejected(ClaimpostError):
+    """One input file is refused as a whole; it is kept, and nothing of it was used."""
+
+    exit_code = 4
+
+
+class PermanentError(ClaimpostError):
+    """The world refuses; trying again cannot help."""
+
+    exit_code = 5
+
+
+class ConflictError(PermanentError):
+    """The same id stands at the target with other content; nothing was written."""
+
+
+class TransientError(ClaimpostError):
+    """The world is busy or away; trying again is safe."""
+
+    exit_code = 6

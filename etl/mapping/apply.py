@@ -1,0 +1,256 @@
+"""Expense lines to journal parts: dates, reclaimable tax, then each journal line rule in order, column by column."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from etl import errors, lookup, model, money
+from etl.mapping.bundle import Bundle
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+DIMENSIONS: Final = ("party", "department", "cost_center", "project", "analysis", "tax_code", "text")
+# One part: what one rule makes of one expense line, before merging. amount_minor is signed, debit positive.
+PART_COLUMNS: Final = ["line", "rule", "account", *DIMENSIONS, "amount_minor"]
+_PIECES: Final = re.compile(r"\{([a-z_]+)\}")
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Lines with posting_date, period, base_currency and reclaimable tax; their parts; and what could not be mapped."""
+
+    lines: pd.DataFrame
+    parts: pd.DataFrame
+    rejects: pd.DataFrame
+
+
+def apply(bundle: Bundle, lines: pd.DataFrame) -> Applied:
+    """Map accepted expense lines to journal parts.
+
+    In: all model.LINE_FIELDS. Out: the same lines in the same order with base_currency, posting_date, period added and
+    reclaimable_tax_minor set; parts of PART_COLUMNS (`line` is the position of the expense line, `rule` the position
+    of the journal line rule); rejects of model.REJECT_COLUMNS, every gap of every line.
+    """
+    faults = Faults()
+    lines = _with_dates(bundle, lines.reset_index(drop=True), faults)
+    lines = _with_reclaimable_tax(bundle, lines, faults)
+    parts = [_parts(bundle, lines, number, rule, faults) for number, rule in enumerate(bundle.journal["lines"])]
+    return Applied(lines, pd.concat(parts, ignore_index=True), faults.rejects(lines))
+
+
+class Faults:
+    """Collects what could not be decided, by row position, and makes rejects of it once."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[Ints, str, str, list[str], str]] = []
+
+    def add(self, rows: Ints, code: str, field: str, values: list[str], detail: str) -> None:
+        if len(rows):
+            self.found.append((rows, code, field, values, detail))
+
+    def rejects(self, lines: pd.DataFrame) -> pd.DataFrame:
+        seen: dict[tuple[int, str, str, str], dict[str, object]] = {}
+        for rows, code, field, values, detail in self.found:
+            entry = errors.CATALOGUE[code]
+            for row, value in zip(rows.tolist(), values, strict=True):
+                facts = {"field": field, "value": value, "detail": detail}
+                reason = errors.text(code, **facts)
+                seen.setdefault(
+                    (row, code, field, value),
+                    {
+                        **{k: lines[k].iat[row] for k in (*model.REPORT_KEY, "line_no", "source_row")},
+                        "code": code, "outcome": entry.outcome, "field": field, "value": value, "reason": reason,
+                        "owner": entry.owner, "next_step": entry.next_step,
+                    },
+                )  # fmt: skip
+        return reject_frame(list(seen.values()))
+
+
+def reject_frame(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Rejects as a frame of model.REJECT_COLUMNS."""
+    kinds = {name: "int64" if name in ("line_no", "source_row") else "str" for name in model.REJECT_COLUMNS}
+    return pd.DataFrame(rows, columns=model.REJECT_COLUMNS).astype(kinds)
+
+
+# --- dates and periods
+
+
+def _with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
+    companies, company_names = model.distinct(lines["company"])
+    base = [bundle.company(name, "base_currency") for name in company_names]
+    codes, first = model.groups(lines, ["company", bundle.journal["posting_date"]])
+    pairs = lines[["company", bundle.journal["posting_date"]]].iloc[first].itertuples(index=False, name=None)
+    dates = [local_date(moment, bundle.company(company, "time_zone")) for company, moment in pairs]
+    lines = lines.assign(
+        base_currency=model.spread(base, companies),
+        posting_date=model.spread(dates, codes),
+        period=model.spread([date[:7] for date in dates], codes),
+    )
+    return _with_open_period(bundle, lines, faults) if bundle.periods else lines
+
+
+def local_date(moment: str, time_zone: str) -> str:
+    """The ISO date on which a UTC time falls in a time zone; a plain date stays itself."""
+    if "T" not in moment:
+        return moment
+    utc = datetime.datetime.fromisoformat(moment.replace("Z", "+00:00"))
+    return utc.astimezone(ZoneInfo(time_zone)).date().isoformat()
+
+
+def _with_open_period(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
+    codes, first = model.groups(lines, ["company", "period", "posting_date"])
+    keys = lines[["company", "period", "posting_date"]].iloc[first].itertuples(index=False, name=None)
+    policy = bundle.journal["closed_period"]
+    decided = [_period(bundle, company, period, date, policy) for company, period, date in keys]
+    closed = np.array([not date for date in decided], dtype=bool)
+    rows = np.flatnonzero(closed[codes]) if len(codes) else np.empty(0, dtype=np.int64)
+    values = lines["period"].iloc[rows].tolist()
+    faults.add(rows, "PERIOD_CLOSED", "posting_date", values, "its company")
+    shown = [date or "0001-01-01" for date in decided]
+    return lines.assign(
+        posting_date=model.spread(shown, codes), period=model.spread([date[:7] for date in shown], codes)
+    )
+
+
+def _period(bundle: Bundle, company: str, period: str, date: str, policy: str) -> str:
+    """The posting date under the period policy: the date itself, the first day of the next open period, or ""."""
+    assert bundle.periods is not None
+    row = bundle.periods.row((company, period))
+    if row is not None and row.cells["state"] == "open":
+        return date
+    if policy == "hold":
+        return ""
+    later = sorted(
+        key[1] for key, rows in bundle.periods.rows.items()
+        if key[0] == company and key[1] > period and rows[0].cells["state"] == "open"
+    )  # fmt: skip
+    return f"{later[0]}-01" if later else ""
+
+
+# --- tax
+
+
+def _with_reclaimable_tax(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
+    policy = bundle.journal.get("reclaimable_tax")
+    if policy is None:
+        return lines
+    tax = lines["tax_minor"].to_numpy(dtype=np.int64)
+    reclaimable = np.zeros(len(lines), dtype=np.int64)
+    if "field" in policy:
+        taken = lookup.matches(policy["when"], lines) if "when" in policy else np.ones(len(lines), dtype=bool)
+        reclaimable = np.where(taken, lines[policy["field"]].to_numpy(dtype=np.int64), 0)
+        return lines.assign(reclaimable_tax_minor=reclaimable)
+    taxed = np.flatnonzero(tax != 0)
+    shares = evaluate({"table": policy["table"]}, bundle, lines.iloc[taxed], taxed, "tax_code", faults)
+    codes, values = model.distinct(shares)
+    for code, value in enumerate(values):
+        parsed = money.parse_rate(value) or (0, 0)
+        rows = taxed[codes == code]
+        reclaimable[rows] = money.scale(tax[rows], parsed[0], 100 * 10 ** parsed[1])
+    return lines.assign(reclaimable_tax_minor=reclaimable)
+
+
+# --- parts
+
+
+def _amount(kind: str, lines: pd.DataFrame) -> Ints:
+    gross, tax, reclaimable = (
+        lines[c].to_numpy(dtype=np.int64) for c in ("gross_minor", "tax_minor", "reclaimable_tax_minor")
+    )
+    amounts = {
+        "gross": gross,
+        "net": gross - reclaimable,
+        "tax": tax,
+        "reclaimable_tax": reclaimable,
+        "non_reclaimable_tax": tax - reclaimable,
+    }
+    return amounts[kind]
+
+
+def _parts(bundle: Bundle, lines: pd.DataFrame, number: int, rule: Mapping[str, Any], faults: Faults) -> pd.DataFrame:
+    amount = _amount(rule["amount"], lines)
+    taken = amount != 0
+    if "when" in rule:
+        taken &= lookup.matches(rule["when"], lines)
+    rows = np.flatnonzero(taken)
+    part = lines if len(rows) == len(lines) else lines.iloc[rows]
+    columns: dict[str, Any] = {"line": rows, "rule": np.full(len(rows), number, dtype=np.int64)}
+    for name in ("account", *DIMENSIONS):
+        expression = rule.get(name, {"value": ""})
+        columns[name] = evaluate(expression, bundle, part, rows, f"{rule['purpose']}.{name}", faults)
+    signed = amount[rows] if rule["side"] == "debit" else -amount[rows]
+    return pd.DataFrame({**columns, "amount_minor": signed}, columns=PART_COLUMNS)
+
+
+def evaluate(
+    expression: Mapping[str, Any], bundle: Bundle, part: pd.DataFrame, rows: Ints, field: str, faults: Faults
+) -> pd.Series:
+    """The text of an expression for each row of `part`; a row that gets none is a fault.
+
+    `rows` are the positions of part's rows in the whole frame, by which faults name their line.
+    """
+    if "choose" in expression:
+        return _choice(expression["choose"], bundle, part, rows, field, faults)
+    if "table" in expression:
+        return _looked_up(expression["table"], bundle, part, rows, field, faults)
+    if "value" in expression:
+        return model.spread([expression["value"]], np.zeros(len(part), dtype=np.int64))
+    if "company" in expression:
+        codes, names = model.distinct(part["company"])
+        return model.spread([bundle.company(name, expression["company"]) for name in names], codes)
+    if "field" in expression:
+        return part[expression["field"]].reset_index(drop=True)
+    return fill(expression, part)
+
+
+def _looked_up(name: str, bundle: Bundle, part: pd.DataFrame, rows: Ints, field: str, faults: Faults) -> pd.Series:
+    use, table = bundle.journal["tables"][name], bundle.tables[name]
+    values, missing = table.find(part, use["value"], use.get("valid_by", ""))
+    gaps = np.flatnonzero(missing)
+    columns = [*use["key"], *([use["valid_by"]] if "valid_by" in use else [])]
+    shown = [", ".join(key) for key in part[columns].iloc[gaps].itertuples(index=False, name=None)]
+    faults.add(rows[gaps], "MAPPING_GAP", field, shown, f"tables/{table.file}")
+    return values
+
+
+def _choice(
+    choices: list[Mapping[str, Any]], bundle: Bundle, part: pd.DataFrame, rows: Ints, field: str, faults: Faults
+) -> pd.Series:
+    open_rows = np.ones(len(part), dtype=bool)
+    where, pieces = [], []
+    for choice in choices:
+        taken = open_rows & lookup.matches(choice["when"], part) if "when" in choice else open_rows.copy()
+        open_rows &= ~taken
+        at = np.flatnonzero(taken)
+        where.append(at)
+        pieces.append(model.utf8(evaluate(choice, bundle, part.iloc[at], rows[at], field, faults)))
+    rest = np.flatnonzero(open_rows)
+    faults.add(rows[rest], "MAPPING_GAP", field, ["no condition that holds"] * len(rest), "its choices")
+    where.append(rest)
+    pieces.append(pa.array([""] * len(rest), type=pa.large_string()))
+    order = np.argsort(np.concatenate(where), kind="stable")
+    return model.texts(pc.take(pa.concat_arrays(pieces), pa.array(order)))
+
+
+def fill(expression: Mapping[str, Any], frame: pd.DataFrame) -> pd.Series:
+    """A text template over the frame's columns, without spaces at the ends, cut to `max` characters."""
+    pieces = _PIECES.split(expression["template"])
+    columns = [model.utf8(frame[p].astype("str")) if i % 2 else p for i, p in enumerate(pieces)]
+    if not any(i % 2 for i in range(len(pieces))):
+        return model.spread([pieces[0].strip()], np.zeros(len(frame), dtype=np.int64))
+    text = pc.utf8_trim_whitespace(model.joined([c for c in columns if not isinstance(c, str) or c], ""))
+    if "max" in expression:
+        text = pc.utf8_slice_codeunits(text, 0, int(expression["max"]))
+    return model.texts(text)

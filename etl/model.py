@@ -1,0 +1,196 @@
+"""The frames and values that the steps hand each other, and the identities made from their content.
+
+Text columns are pandas `str` (Arrow strings), never null: "" is missing. Amounts are int64 minor units with a
+currency column beside them. Dates are ISO text (2026-03-31), times ISO UTC text (2026-03-31T16:30:00Z): they sort,
+compare and hash the same everywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+CODE, TEXT, DATE, TIME, MONEY, INTEGER, CURRENCY, RATE = (
+    "code", "text", "date", "time", "money", "integer", "currency", "rate",
+)  # fmt: skip
+
+# Expense line: one allocation of one line of one report version (docs/frames.md). Name -> kind.
+LINE_FIELDS: Final[dict[str, str]] = {
+    "company": CODE, "report_id": CODE, "report_version": TEXT, "line_no": INTEGER, "allocation_no": INTEGER,
+    "employee_id": CODE, "department": CODE, "cost_center": CODE, "project": CODE, "analysis": CODE, "account": CODE,
+    "expense_type": CODE, "description": TEXT, "merchant": TEXT, "transaction_date": DATE, "start_date": DATE,
+    "submitted_at": TIME, "approved_at": TIME, "updated_at": TIME, "payer": CODE, "payee": CODE, "advance_id": CODE,
+    "document_currency": CURRENCY, "gross_minor": MONEY, "tax_code": CODE, "tax_minor": MONEY,
+    "reclaimable_tax_minor": MONEY, "rate": RATE, "original_currency": CURRENCY, "original_minor": MONEY,
+    "report_total_minor": MONEY, "split_weight": INTEGER, "invoice_no": TEXT, "personal": CODE, "state": CODE,
+    "source_row": INTEGER,
+}  # fmt: skip
+# The same for every line of a report version; a difference quarantines the report.
+HEADER_FIELDS: Final = (
+    "employee_id", "submitted_at", "approved_at", "updated_at", "state", "report_total_minor",
+)  # fmt: skip
+REPORT_KEY: Final = ["company", "report_id", "report_version"]
+
+# Reject: one reason why one report version is quarantined. line_no and source_row are 0 when no line is meant.
+REJECT_COLUMNS: Final = [
+    *REPORT_KEY, "line_no", "source_row", "code", "outcome", "field", "value", "reason", "owner", "next_step",
+]  # fmt: skip
+
+# Journal header and line (docs/frames.md). Amounts are in the journal's currency and in the company's base currency.
+JOURNAL_COLUMNS: Final = [
+    "journal_id", "journal_key", "company", "report_id", "report_version", "purpose", "employee_id", "document_date",
+    "posting_date", "period", "currency", "base_currency", "rate", "rate_date", "description", "lines",
+    "debit_minor", "base_debit_minor", "content_hash",
+]  # fmt: skip
+JOURNAL_LINE_COLUMNS: Final = [
+    "journal_key", "line_no", "purpose", "account", "party", "department", "cost_center", "project", "analysis",
+    "tax_code", "text", "debit_minor", "credit_minor", "base_debit_minor", "base_credit_minor",
+]  # fmt: skip
+# Lineage: which part of a journal line's amount came from which expense line.
+LINEAGE_COLUMNS: Final = ["journal_key", "line_no", "source_row", "expense_line_no", "allocation_no", "amount_minor"]
+# What the ERP says, one row per line it posted, read back by the target's own means.
+ERP_LINE_COLUMNS: Final = [
+    "journal_key", "erp_document", "company", "posting_date", "period", "currency", "account",
+    "debit_minor", "credit_minor",
+]  # fmt: skip
+# Acknowledgement: the ERP's answer for one journal. level: received | posted | rejected | sibling | parked.
+ACKNOWLEDGEMENT_COLUMNS: Final = ["journal_key", "level", "erp_document", "code", "message"]
+
+# Landed report versions end in exactly one of these.
+ACCEPTED, QUARANTINED, DUPLICATE, SUPERSEDED = "accepted", "quarantined", "duplicate", "superseded"
+OUTCOMES: Final = (ACCEPTED, QUARANTINED, DUPLICATE, SUPERSEDED)
+
+# Batch: sealed -> publishing -> published -> acknowledged -> reconciled. A journal in it: sealed | posted | rejected
+# | unknown.
+BATCH_STATES: Final = ("sealed", "publishing", "published", "acknowledged", "reconciled")
+
+
+def utf8(series: pd.Series) -> pa.Array:
+    """A text column as one Arrow large_string array, without copying (that is how pandas holds it)."""
+    array = pa.array(series, type=pa.large_string())
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def texts(values: pa.Array | Sequence[str]) -> pd.Series:
+    """A text column from Arrow strings or a sequence of str."""
+    return pd.Series(pd.array(values, dtype="str"))
+
+
+def distinct(series: pd.Series) -> tuple[Ints, list[str]]:
+    """Codes per row and the distinct texts they point to, in order of first appearance."""
+    coded = utf8(series).dictionary_encode()
+    return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary.to_pylist()
+
+
+def spread(values: Sequence[str], codes: Ints) -> pd.Series:
+    """The text of each row from the distinct texts: the way back from `distinct`."""
+    return texts(pc.take(pa.array(values, type=pa.large_string()), pa.array(codes)))
+
+
+def combine(columns: Sequence[Ints]) -> tuple[Ints, Ints]:
+    """Number the distinct combinations of several code columns.
+
+    Out: a combination number per row, and for each combination the first row that shows it. Numbers follow the order
+    of first appearance.
+    """
+    assert columns, "at least one column"
+    key = columns[0]
+    for column in columns[1:]:
+        width = int(column.max(initial=0)) + 1
+        _, key = np.unique(key, return_inverse=True)
+        key = key * width + column
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[inverse], first[order]
+
+
+def groups(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[Ints, Ints]:
+    """Number the distinct combinations of columns of a frame; out as in `combine`."""
+    if not len(frame):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    coded = [
+        distinct(frame[c])[0] if frame[c].dtype == "str" else np.unique(frame[c], return_inverse=True)[1]
+        for c in columns
+    ]
+    return combine([np.asarray(c, dtype=np.int64) for c in coded])
+
+
+def sum_by(values: Ints, group: Ints, count: int) -> Ints:
+    """Exact int64 sums of values per group number 0..count-1."""
+    out = np.zeros(count, dtype=np.int64)
+    np.add.at(out, group, values)
+    return out
+
+
+def joined(columns: Sequence[pa.Array | str], separator: str = "\x1f") -> pa.Array:
+    """Row-wise join of text columns (large_string); a plain str stands for itself on every row."""
+    cells = [pa.scalar(c, pa.large_string()) if isinstance(c, str) else c for c in columns]
+    return pc.binary_join_element_wise(*cells, pa.scalar(separator, pa.large_string()))
+
+
+def digest(*parts: str) -> str:
+    """sha256 in hex over parts kept apart by a unit separator."""
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def journal_identity(keys: pa.Array) -> tuple[list[str], list[str]]:
+    """journal_id (sha256 in hex) and journal_key (16 characters A-Z2-7, the same digest) for each identity text.
+
+    The text holds company, source system, report id, report version, purpose and nothing else: no clock, no run,
+    no file name, no mapping version. 16 characters fit every ERP's reference field.
+    """
+    ids, short = [], []
+    for text in keys.to_pylist():
+        raw = hashlib.sha256(text.encode())
+        ids.append(raw.hexdigest())
+        short.append(base64.b32encode(raw.digest()[:10]).decode())
+    return ids, short
+
+
+def hash_runs(rows: pa.Array, starts: Ints) -> list[str]:
+    """sha256 over each run of consecutive rows (run i goes from starts[i] to the next start), one hash per run.
+
+    Each row's text is followed by a line feed. One pass over the bytes, no Python per row.
+    """
+    if not len(starts):
+        return []
+    lines = joined([rows, ""], "\n")
+    offsets = np.frombuffer(lines.buffers()[1], dtype=np.int64)[lines.offset : lines.offset + len(lines) + 1]
+    content = memoryview(lines.buffers()[2]) if lines.buffers()[2] is not None else memoryview(b"")
+    edges = np.append(offsets[starts], offsets[len(lines)]).tolist()
+    return [hashlib.sha256(content[a:b]).hexdigest() for a, b in zip(edges, edges[1:], strict=False)]
+
+
+@dataclass(frozen=True)
+class ControlTotals:
+    """Reports, lines and gross per document currency of one set; the unit of every conservation check."""
+
+    reports: int = 0
+    lines: int = 0
+    gross: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: ControlTotals) -> ControlTotals:
+        keys = sorted(self.gross.keys() | other.gross.keys())
+        gross = {k: self.gross.get(k, 0) + other.gross.get(k, 0) for k in keys}
+        return ControlTotals(self.reports + other.reports, self.lines + other.lines, gross)
+
+
+def total(parts: Iterable[ControlTotals]) -> ControlTotals:
+    """The sum of control totals."""
+    out = ControlTotals()
+    for part in parts:
+        out = out + part
+    return out
