@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from skips import pytest_sessionfinish
 from sqlalchemy import create_engine, text
 
 if TYPE_CHECKING:
     import servers
 
 pytest_plugins = ("skips",)
-
-__all__ = ["pytest_sessionfinish"]
 
 _NUMBER = itertools.count(1)
 
