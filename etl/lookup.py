@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from etl import model
 from etl.errors import ConfigurationError
 
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 ANY: Final = "*"
 TABLE_ROWS_MAX: Final = 200_000
@@ -61,14 +63,17 @@ class Table:
     def find(self, frame: pd.DataFrame, value: str, date: str = "") -> tuple[pd.Series, Bools]:
         """The value column for each row of a frame that has the key columns, and where there is none.
 
-        In: frame with the key columns and, when named, the ISO date column that decides validity. Each distinct
-        combination is looked up once. Out: text per row ("" where missing) and a mask of the missing ones.
+        In: frame with the key columns and, when named, the ISO date column that decides validity (no date, no row).
+        Each distinct combination is looked up once. Out: text per row ("" where missing), mask of the missing ones.
         """
         columns = [*self.key, *([date] if date else [])]
         codes, first = model.groups(frame, columns)
-        shown = [frame[c].iloc[first].tolist() for c in columns]
-        wide = len(self.key)
-        found = [self.row(tuple(k[:wide]), k[wide] if date else "") for k in zip(*shown, strict=True)]
+        keys = zip(*(frame[c].iloc[first].tolist() for c in self.key), strict=True)
+        if date:
+            days = frame[date].iloc[first].tolist()
+            found = [self.row(key, day) if day else None for key, day in zip(keys, days, strict=True)]
+        else:
+            found = [self.row(key) for key in keys]
         values = [row.cells[value] if row else "" for row in found]
         missing = np.array([row is None for row in found], dtype=bool)
         return model.spread(values, codes), missing[codes] if len(codes) else np.zeros(0, dtype=bool)
@@ -87,6 +92,8 @@ def read_table(path: Path, key: Sequence[str], values: Sequence[str] = ()) -> Ta
         if len(cells) != len(header):
             raise _fault(path.name, line, f"{len(cells)} fields, the header has {len(header)}")
         named = dict(zip(header, cells, strict=True))
+        if any(cell != cell.strip() for cell in cells):
+            raise _fault(path.name, line, "a cell begins or ends with a space, so it would never match")
         valid_from, valid_to = named.get("valid_from") or _EVER[0], named.get("valid_to") or _EVER[1]
         if not (_is_date(valid_from) and _is_date(valid_to) and valid_from <= valid_to):
             raise _fault(path.name, line, f"validity {valid_from!r} to {valid_to!r} is no period of ISO dates")
@@ -120,10 +127,11 @@ def _header_fault(file: str, header: Sequence[str], wanted: Sequence[str]) -> No
 
 def _in_order(file: str, key: tuple[str, ...], rows: list[Row]) -> tuple[Row, ...]:
     ordered = sorted(rows, key=lambda row: (row.valid_from, row.line))
-    for earlier, later in zip(ordered, ordered[1:], strict=False):
+    for earlier, later in pairwise(ordered):
         shown = ", ".join(key)
         if later.valid_from <= earlier.valid_to:
-            raise _fault(file, later.line, f"{shown} overlaps line {earlier.line}; end one the day before the other begins")
+            detail = f"{shown} overlaps line {earlier.line}; end one the day before the other begins"
+            raise _fault(file, later.line, detail)
         if _next_day(earlier.valid_to) != later.valid_from:
             raise _fault(file, later.line, f"{shown} has a gap after line {earlier.line} ({earlier.valid_to})")
     return tuple(ordered)
@@ -131,15 +139,18 @@ def _in_order(file: str, key: tuple[str, ...], rows: list[Row]) -> tuple[Row, ..
 
 def _rank_fault(file: str, rows: Mapping[tuple[str, ...], tuple[Row, ...]], masks: Sequence[tuple[bool, ...]]) -> None:
     """Two keys with equally many `*` that could match the same value leave the choice open: refuse them."""
+    by_mask: dict[tuple[bool, ...], list[tuple[str, ...]]] = {mask: [] for mask in masks}
+    for key in rows:
+        by_mask[tuple(part == ANY for part in key)].append(key)
     for number, mask in enumerate(masks):
-        for other in masks[number + 1 :]:
-            if sum(mask) != sum(other):
-                continue
-            for a in (k for k in rows if tuple(p == ANY for p in k) == mask):
-                for b in (k for k in rows if tuple(p == ANY for p in k) == other):
-                    if all(x == y or ANY in (x, y) for x, y in zip(a, b, strict=True)):
-                        line = max(rows[a][0].line, rows[b][0].line)
-                        raise _fault(file, line, f"{a} and {b} match the same value equally well; make one more specific")
+        for other in (m for m in masks[number + 1 :] if sum(m) == sum(mask)):
+            named = [not (x or y) for x, y in zip(mask, other, strict=True)]
+            first = {tuple(compress(key, named)): key for key in reversed(by_mask[mask])}
+            for b in by_mask[other]:
+                a = first.get(tuple(compress(b, named)))
+                if a is not None:
+                    line = max(rows[a][0].line, rows[b][0].line)
+                    raise _fault(file, line, f"{a} and {b} match the same value equally well; make one more specific")
 
 
 def _is_date(text: str) -> bool:
@@ -180,13 +191,13 @@ def matches(condition: Mapping[str, Any], frame: pd.DataFrame) -> Bools:
     return out
 
 
-_WORDS: Final = {
+_WORDS: Final[dict[str, Callable[[Ints], Bools]]] = {
     "zero": lambda numbers: numbers == 0,
     "not zero": lambda numbers: numbers != 0,
     "positive": lambda numbers: numbers > 0,
     "negative": lambda numbers: numbers < 0,
 }
-_NUMBER_TESTS: Final = {
+_NUMBER_TESTS: Final[dict[str, Callable[[Ints, Any], Bools]]] = {
     "equal": lambda numbers, wanted: numbers == int(wanted),
     "in": lambda numbers, wanted: np.isin(numbers, [int(w) for w in wanted]),
     "above": lambda numbers, wanted: numbers > int(wanted),
@@ -194,7 +205,7 @@ _NUMBER_TESTS: Final = {
     "from": lambda numbers, wanted: numbers >= int(wanted),
     "to": lambda numbers, wanted: numbers <= int(wanted),
 }
-_TEXT_TESTS: Final = {
+_TEXT_TESTS: Final[dict[str, Callable[[str, Any], bool]]] = {
     "equal": lambda text, wanted: text == wanted,
     "in": lambda text, wanted: text in wanted,
     "prefix": lambda text, wanted: text.startswith(wanted),
@@ -208,10 +219,6 @@ TESTS: Final = tuple(sorted({*_TEXT_TESTS, *_NUMBER_TESTS, "not"}))
 
 
 def _holds(test: Any, column: pd.Series) -> Bools:
-    if isinstance(test, list):
-        test = {"in": test}
-    elif isinstance(test, str):
-        test = {"present": "yes" if test == "present" else "no"} if test in ("present", "missing") else test
     if pd.api.types.is_integer_dtype(column.dtype):
         return _holds_number(test, column.to_numpy(dtype=np.int64))
     codes, values = model.distinct(column)
@@ -219,19 +226,18 @@ def _holds(test: Any, column: pd.Series) -> Bools:
     return flags[codes] if len(codes) else np.zeros(0, dtype=bool)
 
 
-def _holds_number(test: Any, numbers: NDArray[np.int64]) -> Bools:
+def _holds_number(test: Any, numbers: Ints) -> Bools:
     if isinstance(test, str):
-        return np.asarray(_WORDS[test](numbers) if test in _WORDS else numbers == int(test))
+        return _WORDS[test](numbers) if test in _WORDS else numbers == int(test)
     out = np.ones(len(numbers), dtype=bool)
-    for name, wanted in test.items():
+    for name, wanted in ({"in": test} if isinstance(test, list) else test).items():
         out &= ~_holds_number(wanted, numbers) if name == "not" else _NUMBER_TESTS[name](numbers, wanted)
     return out
 
 
 def _holds_text(test: Any, text: str) -> bool:
     if isinstance(test, str):
-        return text == test
+        return (text != "") == (test == "present") if test in ("present", "missing") else text == test
     if isinstance(test, list):
         return text in test
-    parts = [not _holds_text(w, text) if name == "not" else _TEXT_TESTS[name](text, w) for name, w in test.items()]
-    return all(parts)
+    return all(not _holds_text(w, text) if name == "not" else _TEXT_TESTS[name](text, w) for name, w in test.items())
