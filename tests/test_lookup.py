@@ -156,7 +156,7 @@ def test_a_last_day_of_time_is_followed_by_nothing(tmp_path: Path) -> None:
 
 def test_rows_of_equal_rank_that_match_the_same_line_are_refused(tmp_path: Path) -> None:
     text = "company,type,account\nCN01,*,1\n*,TAXI,2\n"
-    keys = "('*', 'TAXI') and ('CN01', '*')"
+    keys = "('CN01', '*') and ('*', 'TAXI')"
     expected = f"TABLE line 3: {keys} match the same value equally well; make one more specific"
 
     assert expected == refusal(tmp_path, text, ["company", "type"], ["account"])
