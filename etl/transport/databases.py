@@ -1,0 +1,180 @@
+"""Databases: engines with every default that could lose data switched off, and bulk inserts of frames."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from sqlalchemy import Table, create_engine, event
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from etl import model
+from etl.errors import ClaimpostError, ConfigurationError, PermanentError, TransientError
+from etl.transport import connections
+
+CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 30, 600
+INSERT_ROWS: Final = 20_000
+COPY_ROWS: Final = 100_000
+# SQLSTATE or error number -> what it means. PostgreSQL appendix A; MariaDB error codes.
+_BUSY: Final = {"55P03", "40P01", "40001", "57014", "1205", "1213"}
+_AWAY: Final = {"57P01", "57P02", "57P03", "1040", "1053", "2002", "2003", "2006", "2013", "1114", "1021"}
+_REFUSED: Final = {"42501", "28000", "28P01", "3D000", "1044", "1045", "1049", "1142", "1143", "1227"}
+
+
+def engine(url: str | connections.Connection) -> Engine:
+    """An engine for a database URL or connection, with our driver and safe session settings.
+
+    SQLite: foreign keys, WAL, full sync, 30 s busy time-out. MariaDB: strict mode, utf8mb4.
+    """
+    if isinstance(url, connections.Connection):
+        if url.kind != connections.DATABASE:
+            raise ConfigurationError("CONNECTION", value=url.conn_id, name=url.conn_id.upper(), detail="is no database")
+        url = url.url
+    target = make_url(connections.database_url("database", url))
+    backend = target.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(target.render_as_string(hide_password=False), target.database)
+    if backend == "postgresql":
+        return create_engine(target, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+    made = create_engine(
+        target.update_query_dict({"charset": "utf8mb4"}), pool_pre_ping=True, isolation_level="READ COMMITTED",
+        connect_args={"connect_timeout": CONNECT_SECONDS, "read_timeout": STATEMENT_SECONDS},
+    )  # fmt: skip
+    event.listen(made, "connect", _strict)
+    return made
+
+
+def _sqlite(url: str, path: str | None) -> Engine:
+    if path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    made = create_engine(url, connect_args={"timeout": LOCK_SECONDS})
+    event.listen(made, "connect", _safe_sqlite)
+    event.listen(made, "begin", _begin_sqlite)
+    return made
+
+
+def _safe_sqlite(handle: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    handle.isolation_level = None  # the driver's own BEGIN comes too late for a read that decides a write
+    for setting in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL"):
+        handle.execute(f"PRAGMA {setting}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _strict(handle: Any, _entry: ConnectionPoolEntry) -> None:
+    with handle.cursor() as cursor:
+        cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION'")
+        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that will write: SQLite takes its lock at the start, PostgreSQL waits at most 30 s for a lock."""
+    with engine.connect().execution_options(write=True) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
+        yield connection
+
+
+def insert_frame(
+    connection: Connection, table: Table | str, frame: pd.DataFrame, null_empty: Collection[str] = ()
+) -> int:
+    """Insert a frame's rows inside the connection's transaction; columns go by their names.
+
+    In: text and int64 columns; "" becomes NULL in the columns of `null_empty`. PostgreSQL takes them by COPY, others
+    in chunks of many rows. Out: the number of rows. Raises SQLAlchemy's errors.
+    """
+    arrays = {str(name): _array(frame[name], name in null_empty) for name in frame.columns}
+    rows = pa.table(arrays)
+    if not len(frame):
+        return 0
+    quote = connection.dialect.identifier_preparer.quote
+    name = connection.dialect.identifier_preparer.format_table(table) if isinstance(table, Table) else quote(table)
+    columns = ", ".join(quote(column) for column in arrays)
+    if connection.dialect.name == "postgresql":
+        _copy(connection, f"COPY {name} ({columns}) FROM STDIN (FORMAT csv)", rows)
+    else:
+        _insert(connection, name, columns, rows)
+    return len(frame)
+
+
+def _array(column: pd.Series, null_empty: bool) -> pa.Array:
+    if column.dtype != "str":
+        return pa.array(column, type=pa.int64())
+    array = model.utf8(column)
+    return pc.if_else(pc.equal(array, ""), pa.scalar(None, array.type), array) if null_empty else array
+
+
+def _copy(connection: Connection, statement: str, rows: pa.Table) -> None:
+    handle = connection.connection.driver_connection
+    assert isinstance(handle, psycopg.Connection)
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")  # NULL is what is not quoted
+    try:
+        with handle.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            for start in range(0, rows.num_rows, COPY_ROWS):
+                buffer = io.BytesIO()
+                pyarrow.csv.write_csv(rows.slice(start, COPY_ROWS), buffer, options)
+                copy.write(buffer.getbuffer())
+    except psycopg.Error as error:
+        raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+
+
+def _insert(connection: Connection, name: str, columns: str, rows: pa.Table) -> None:
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    statement = f"INSERT INTO {name} ({columns}) VALUES ({', '.join([mark] * rows.num_columns)})"
+    for start in range(0, rows.num_rows, INSERT_ROWS):
+        part = rows.slice(start, INSERT_ROWS)
+        values = list(zip(*[column.to_pylist() for column in part.columns], strict=True))
+        connection.exec_driver_sql(statement, values)
+
+
+def explain(error: DBAPIError, name: str) -> ClaimpostError:
+    """What a database error means for the reader: NOT_REACHED, TARGET_BUSY, CONNECTION or TARGET_CONTRACT."""
+    code, detail = _code(error), _detail(error)
+    if code in _BUSY or "locked" in detail:
+        return TransientError("TARGET_BUSY", value=name, detail=detail)
+    if code in _REFUSED or "readonly" in detail or ("does not exist" in detail and code == "08001"):
+        return ConfigurationError("CONNECTION", value=name, name="...", detail=detail)
+    away = code[:2] in ("08", "53") or code in _AWAY or error.connection_invalidated
+    if away or ("sqlite" in type(error.orig).__module__ and ("full" in detail or "unable to open" in detail)):
+        return TransientError("NOT_REACHED", value=name, detail=detail)
+    if isinstance(error.orig, psycopg.OperationalError) and not code:
+        return TransientError("NOT_REACHED", value=name, detail=detail)
+    return PermanentError("TARGET_CONTRACT", value=name, detail=detail)
+
+
+def is_repeated(error: DBAPIError) -> bool:
+    """Whether the database refused a row because its key is already there."""
+    return isinstance(error, IntegrityError) and (
+        _code(error) in ("23505", "1062") or "UNIQUE constraint failed" in _detail(error)
+    )
+
+
+def _code(error: DBAPIError) -> str:
+    state = getattr(error.orig, "sqlstate", None)
+    if state:
+        return str(state)
+    first = error.orig.args[0] if error.orig is not None and error.orig.args else ""
+    return str(first) if isinstance(first, int) else ""
+
+
+def _detail(error: DBAPIError) -> str:
+    """The driver's first line: what is wrong, without the statement and its values."""
+    args = error.orig.args if error.orig is not None else ()
+    text = str(args[-1]) if args else type(error).__name__
+    return text.strip().splitlines()[0] if text.strip() else type(error).__name__
