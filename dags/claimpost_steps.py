@@ -1,0 +1,55 @@
+"""How a task of Airflow runs a step of etl.pipeline: retries by kind of error, connections, what the run is for.
+
+No DAGs here (.airflowignore). Nothing heavy is imported until a task runs.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
+
+from etl import errors
+
+BUSY: Final = [errors.TransientError, ConnectionError, TimeoutError]
+HOPELESS: Final = [errors.PermanentError, errors.ConfigurationError, errors.FileRejected, AssertionError]
+# Five retries: after 2 to 4, 4 to 8, 8 to 16, 16 to 30 and 30 minutes. Anything unforeseen is retried too, for every
+# step may run twice; a task whose process was killed is retried without asking the policy.
+RETRIES: Final = {
+    "retries": 5,
+    "retry_delay": timedelta(minutes=2),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=30),
+    "retry_policy": ExceptionRetryPolicy(
+        [
+            RetryRule(BUSY, RetryAction.RETRY, reason="the other side is busy or away"),
+            RetryRule(HOPELESS, RetryAction.FAIL, reason="a retry cannot help"),
+        ]
+    ),
+}
+
+
+def run(step: str, feed_id: str, *values: str) -> Any:
+    """Open the feed and run one step of etl.pipeline on it; connections are looked up in Airflow first."""
+    from etl import pipeline, transport
+
+    transport.use_resolver(connection)
+    return getattr(pipeline, step)(pipeline.open(feed_id), *values)
+
+
+def connection(connection_id: str) -> str:
+    """An Airflow connection as JSON text, the form that AIRFLOW_CONN_<ID> takes; "" where Airflow has none."""
+    from airflow.sdk import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        return Connection.get(connection_id).as_json()
+    except AirflowNotFoundException:
+        return ""
+
+
+def given(name: str) -> str:
+    """What this run is for: its partition key, else the value that somebody gave it by hand."""
+    context = get_current_context()
+    return context["dag_run"].partition_key or context["params"][name]
