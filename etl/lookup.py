@@ -221,6 +221,8 @@ TESTS: Final = tuple(sorted({*_TEXT_TESTS, *_NUMBER_TESTS, "not"}))
 def _holds(test: Any, column: pd.Series) -> Bools:
     if pd.api.types.is_integer_dtype(column.dtype):
         return _holds_number(test, column.to_numpy(dtype=np.int64))
+    if test in ("present", "missing"):  # often on a column of which every text is distinct
+        return np.asarray((column != "").to_numpy(dtype=bool) == (test == "present"))
     codes, values = model.distinct(column)
     flags = np.array([_holds_text(test, value) for value in values], dtype=bool)
     return flags[codes] if len(codes) else np.zeros(0, dtype=bool)

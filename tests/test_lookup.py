@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl import lookup, model
@@ -174,6 +174,7 @@ def test_rows_of_equal_rank_that_never_meet_are_kept(tmp_path: Path) -> None:
 cells = st.sampled_from(["*", "A", "B"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=6, unique=True))
 def test_every_value_of_a_table_that_loads_has_one_best_row(
     tmp_path_factory: pytest.TempPathFactory, keys: list[tuple[str, str, str]]
@@ -204,6 +205,7 @@ def test_every_value_of_a_table_that_loads_has_one_best_row(
 days = st.dates().map(str)
 
 
+@settings(deadline=None)
 @given(st.lists(days, min_size=1, max_size=5, unique=True), days)
 def test_periods_that_follow_each_other_answer_for_every_day(
     tmp_path_factory: pytest.TempPathFactory, starts: list[str], day: str
@@ -283,6 +285,7 @@ def test_a_condition_on_no_lines_picks_none(condition: dict[str, Any], expected:
 texts = st.text("AB*", max_size=3)
 
 
+@settings(deadline=None)
 @given(st.lists(texts, min_size=1, max_size=8), st.lists(texts, min_size=1, max_size=3), texts)
 def test_not_is_the_complement_and_any_the_union(values: list[str], wanted: list[str], prefix: str) -> None:
     frame = columns(code=values)
@@ -296,6 +299,7 @@ def test_not_is_the_complement_and_any_the_union(values: list[str], wanted: list
     assert (one & other).tolist() == lookup.matches({"all": [listed, begins]}, frame).tolist()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(10**15), 10**15), min_size=1, max_size=8), st.integers(-(10**15), 10**15))
 def test_amounts_compare_as_whole_minor_units(amounts: list[int], limit: int) -> None:
     frame = pd.DataFrame({"gross_minor": np.array(amounts, dtype=np.int64)})
