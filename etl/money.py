@@ -93,12 +93,11 @@ def to_text(minor: Ints, exponents: NDArray[np.int64]) -> pa.Array:
     """Amounts as exact decimal text, all decimals written: 120000 with 2 decimals is 1200.00."""
     minor = np.ascontiguousarray(minor, dtype=np.int64)
     kinds = np.unique(exponents).tolist()
-    if len(kinds) == 1:
-        return _decimal_text(minor, kinds[0])
+    if len(kinds) < 2:
+        return _decimal_text(minor, kinds[0] if kinds else 0)
     parts = [np.flatnonzero(exponents == kind) for kind in kinds]
     texts = pa.concat_arrays([_decimal_text(minor[part], kind) for part, kind in zip(parts, kinds, strict=True)])
-    order = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-    return texts.take(pa.array(np.argsort(order, kind="stable")))
+    return texts.take(pa.array(np.argsort(np.concatenate(parts), kind="stable")))
 
 
 def _decimal_text(minor: Ints, exponent: int) -> pa.Array:

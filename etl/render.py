@@ -180,7 +180,11 @@ def _render_beancount(
     order = np.argsort(np.concatenate([np.arange(len(headers)), at]), kind="stable")
     entries = pa.concat_arrays([head, body]).take(pa.array(order))
     text = [f"; claimpost batch {batch.batch_id}", f'option "title" "{batch.batch_id}"']
-    text += [f'option "operating_currency" "{c}"' for c in sorted(set(headers["base_currency"].tolist()))]
+    for currency in sorted(set(headers["base_currency"].tolist())):
+        # beancount divides a total price (@@) by the units; far below one minor unit its rest is no imbalance.
+        tolerance = f"0.{'0' * (money.EXPONENT[currency] + 1)}1"
+        text += [f'option "operating_currency" "{currency}"']
+        text += [f'option "inferred_tolerance_default" "{currency}:{tolerance}"']
     text += ['plugin "beancount.plugins.noduplicates"', ""]
     accounts = sorted(set(_roots(profile, lines["account"]).to_pylist()))
     text += [f"{batch.period}-01 open {account}" for account in accounts]

@@ -1,0 +1,210 @@
+"""The mapping language: what it decides, and how it refuses what it cannot decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from books import FEED, GL, JOURNAL, TABLES, bundle, expense_lines, shown, write_mapping
+
+from etl import mapping
+from etl.errors import ConfigurationError
+from etl.mapping.apply import local_date
+
+
+def refused(folder: Path, **changed: str) -> str:
+    """The error text that loading a changed mapping gives."""
+    with pytest.raises(ConfigurationError) as caught:
+        bundle(folder, **changed)
+    return str(caught.value)
+
+
+def test_an_account_changes_on_the_day_its_row_says(tmp_path: Path) -> None:
+    lines = expense_lines("transaction_date gross_minor\n 2026-01-31 1\n 2026-02-01 1")
+    applied = mapping.apply(bundle(tmp_path), lines)
+
+    assert ["6601", "6602"] == applied.parts["account"].tolist()[:2]
+
+
+def test_every_gap_of_every_line_is_found_at_once(tmp_path: Path) -> None:
+    lines = expense_lines("expense_type payer gross_minor\n SPA EMPLOYEE 1\n TAXI CRYPTO 1\n SPA CRYPTO 1")
+    applied = mapping.apply(bundle(tmp_path), lines)
+
+    assert [
+        "1 MAPPING_GAP expense.account SPA, 2026-02-03",
+        "3 MAPPING_GAP expense.account SPA, 2026-02-03",
+        "2 MAPPING_GAP settlement.account C1, CRYPTO",
+        "3 MAPPING_GAP settlement.account C1, CRYPTO",
+    ] == shown(applied.rejects, "line_no", "code", "field", "value")
+    assert applied.rejects["reason"].iat[0] == "expense.account: no row for SPA, 2026-02-03 in tables/account.csv."
+
+
+def test_the_same_gap_of_one_line_is_named_once(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("account: {value: \"2221\"}", "account: {table: account}").replace("purpose: input_tax", "purpose: expense")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("expense_type tax_code gross_minor tax_minor\n SPA FULL 106 6"))
+
+    assert ["MAPPING_GAP expense.account"] == shown(applied.rejects, "code", "field")
+
+
+def test_the_posting_date_is_the_approval_in_the_companys_time_zone(tmp_path: Path) -> None:
+    lines = expense_lines("approved_at gross_minor\n 2026-02-28T15:59:59Z 1\n 2026-02-28T16:00:00Z 1\n 2026-02-28 1")
+    applied = mapping.apply(bundle(tmp_path), lines)
+
+    assert ["2026-02-28 2026-02", "2026-03-01 2026-03", "2026-02-28 2026-02"] == shown(applied.lines, "posting_date", "period")
+
+
+def test_local_dates_at_the_edge_of_summer_time() -> None:
+    assert "2026-03-29" == local_date("2026-03-28T23:30:00Z", "Europe/Berlin")
+    assert "2026-03-28" == local_date("2026-03-28", "Europe/Berlin")
+
+
+def test_a_closed_period_holds_the_report(tmp_path: Path) -> None:
+    lines = expense_lines("company approved_at gross_minor\n C1 2026-01-10 1\n C1 2026-09-10 1\n C1 2026-02-10 1")
+    applied = mapping.apply(bundle(tmp_path), lines)
+
+    assert ["1 PERIOD_CLOSED 2026-01", "2 PERIOD_CLOSED 2026-09"] == shown(applied.rejects, "line_no", "code", "value")
+
+
+def test_a_closed_period_moves_to_the_next_open_one_if_the_policy_says_so(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("closed_period: hold", "closed_period: next_open")
+    lines = expense_lines("approved_at gross_minor\n 2026-01-10 1\n 2026-09-10 1")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert ["2026-02-01", "0001-01-01"] == applied.lines["posting_date"].tolist()
+    assert ["2 PERIOD_CLOSED"] == shown(applied.rejects, "line_no", "code")
+
+
+def test_conditions_are_tried_in_order_and_none_is_a_gap(tmp_path: Path) -> None:
+    journal = JOURNAL.replace(
+        "text: {choose: [{when: {payer: CARD}, value: Card}, {value: Payable}]}",
+        "text: {choose: [{when: {payer: CARD}, value: Card}, {when: {gross_minor: {above: '10'}}, table: account}]}",
+    )
+    lines = expense_lines("payer gross_minor\n CARD 50\n EMPLOYEE 50\n EMPLOYEE 5")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert ["Card", "6602", ""] == applied.parts["text"].tolist()[3:]
+    assert ["3 MAPPING_GAP no condition that holds"] == shown(applied.rejects, "line_no", "code", "value")
+
+
+def test_tax_can_come_from_the_source_under_a_condition(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {field: tax_minor, when: {tax_code: [FULL]}}")
+    lines = expense_lines("tax_code tax_minor gross_minor\n FULL 6 106\n HALF 6 106")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert [6, 0] == applied.lines["reclaimable_tax_minor"].tolist()
+
+
+def test_tax_from_the_source_without_a_condition(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {field: tax_minor}")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("tax_code tax_minor gross_minor\n HALF 6 106"))
+
+    assert [6] == applied.lines["reclaimable_tax_minor"].tolist()
+
+
+def test_a_source_that_states_reclaimable_tax_keeps_it(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("reclaimable_tax: {table: tax}\n", "")
+    lines = expense_lines("tax_minor reclaimable_tax_minor gross_minor\n 6 4 106")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert [102, 4, -106] == applied.parts["amount_minor"].tolist()
+
+
+def test_a_condition_on_a_journal_line_leaves_others_out(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("    amount: net\n", "    amount: net\n    when: {payer: CARD}\n")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("payer gross_minor\n CARD 5\n EMPLOYEE 7"))
+
+    assert [5, -5, -7] == applied.parts["amount_minor"].tolist()
+
+
+def test_text_templates_drop_spaces_at_the_ends_and_are_cut(tmp_path: Path) -> None:
+    journal = JOURNAL.replace('{template: "{expense_type} {description}"}', '{template: "{expense_type} {description}", max: "8"}')
+    lines = expense_lines("description gross_minor\n . 1\n 打车去机场_x 1")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert ["TAXI", "TAXI 打车去"] == applied.parts["text"].tolist()[:2]
+
+
+def test_a_company_can_have_its_own_account(tmp_path: Path) -> None:
+    journal = JOURNAL.replace('account: {value: "2221"}', "account: {company: rounding}")
+    lines = expense_lines("tax_code tax_minor gross_minor\n FULL 6 106")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert ["6602", "6699", "2241"] == applied.parts["account"].tolist()
+
+
+def test_a_template_without_fields_is_a_constant(tmp_path: Path) -> None:
+    journal = JOURNAL.replace('{template: "{expense_type} {description}"}', '{template: " Expense "}')
+    applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("gross_minor\n 1"))
+
+    assert "Expense" == applied.parts["text"].iat[0]
+
+
+def test_the_digest_changes_with_any_table_and_with_nothing_else(tmp_path: Path) -> None:
+    one, same = bundle(tmp_path / "a"), bundle(tmp_path / "b")
+    other = bundle(tmp_path / "c", tax=TABLES["tax"] + "ZERO,0\n")
+
+    assert one.digest == same.digest != other.digest
+    assert ("tiny", "TINY", "gl", "") == (one.feed_id, one.source_system, one.target_of("C1")["target"], one.company("X", "y"))
+
+
+MISTAKES = {
+    "an unknown feed option": ({"feeds": FEED + "colour: red\n"}, "SCHEMA tiny.yml line 20: document:"),
+    "a currency that is none": ({"feeds": FEED.replace("base_currency: CNY, time_zone: Asia/Shanghai, reversal_style: swap", "base_currency: ABC, time_zone: Asia/Shanghai, reversal_style: swap")}, "line 10: companies.C1.base_currency: 'ABC' is no currency"),
+    "a time zone that is none": ({"feeds": FEED.replace('time_zone: Asia/Shanghai\nsource', 'time_zone: Mars/North\nsource')}, "line 7: time_zone: 'Mars/North' is no time zone"),
+    "a company's time zone that is none": ({"feeds": FEED.replace("time_zone: Asia/Shanghai, reversal_style: red", "time_zone: ../x, reversal_style: red")}, "companies.C2.time_zone: '../x' is no time zone"),
+    "a company without a target": ({"feeds": FEED.replace("[C2]", "[C9]")}, "company C2 must have exactly one target"),
+    "a file pattern that is none": ({"feeds": FEED.replace("'.*[.]csv'", "'['")}, "source.files: no regular expression"),
+    "a source that does not exist": ({"feeds": FEED.replace("mapping: tiny", "mapping: big")}, "there is no sources/big.yml"),
+    "a posting date that is no date": ({"journals": JOURNAL.replace("posting_date: approved_at", "posting_date: merchant")}, "line 4: posting_date: 'merchant' is no date"),
+    "a key that is no field": ({"journals": JOURNAL.replace("key: [tax_code]", "key: [colour]"), "tax": "colour,reclaimable_pct\nred,1\n"}, "line 10: tables.tax: no field 'colour'"),
+    "a table not declared": ({"journals": JOURNAL.replace("account: {table: counter}", "account: {table: contra}")}, "line 27: lines.2.account: no table 'contra'"),
+    "a field not known": ({"journals": JOURNAL.replace("{field: cost_center}", "{field: colour}")}, "line 17: lines.0.cost_center: no field 'colour'"),
+    "a template field not known": ({"journals": JOURNAL.replace("{report_id} {employee_id}", "{colour}")}, "line 6: description: no field 'colour'"),
+    "a company attribute missing": ({"journals": JOURNAL.replace('account: {value: "2221"}', "account: {company: vat_account}")}, "company C1 has no 'vat_account' in tiny.yml"),
+    "a choice never reached": ({"journals": JOURNAL.replace("[{when: {payer: CARD}, value: Card}, {value: Payable}]", "[{value: Payable}, {when: {payer: CARD}, value: Card}]")}, "lines.2.text.choose.1: is never reached"),
+    "a condition on no field": ({"journals": JOURNAL.replace("when: {payer: CARD}", "when: {any: [{colour: red}], not: {payer: X}}")}, "no field 'colour'"),
+    "only debits": ({"journals": JOURNAL.replace("side: credit", "side: debit")}, "at least one debit and one credit"),
+    "a tax table not declared": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {table: vat}")}, "line 11: reclaimable_tax: no table 'vat'"),
+    "rates without a rounding account": ({"journals": JOURNAL.replace("rounding: {account: {company: rounding}, limit_minor: \"2\"}", "")}, "rates need a `rounding` account"),
+    "a rate of nothing": ({"rates": TABLES["rates"].replace("7.1", "0")}, "TABLE rates.csv line 2: rate '0' is no positive decimal"),
+    "a target column of no field": ({"gl": GL.replace("text: {field: text", "text: {field: colour")}, "columns.text: no journal field 'colour'"),
+    "a table that is missing": ({"journals": JOURNAL.replace("file: tax.csv", "file: vat.csv")}, "TABLE vat.csv line 1: the table does not exist"),
+    "two keys of one name": ({"journals": JOURNAL + "source: again\n"}, "YAML tiny.yml line 33: key 'source' stands twice"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_a_mapping_is_refused_with_file_line_and_reason(tmp_path: Path, mistake: str) -> None:
+    changed, expected = MISTAKES[mistake]
+    text = refused(tmp_path, **changed)
+
+    assert expected in text
+    assert text.endswith(("Correct the line; mappings/README.md lists what may stand there.", "Correct the row.", "Correct the line."))
+
+
+def test_an_unknown_feed_names_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="There is no feed 'big'; there are: tiny"):
+        mapping.load(write_mapping(tmp_path), "big")
+
+
+def test_check_lists_every_document_that_breaks_the_schema(tmp_path: Path) -> None:
+    folder = write_mapping(tmp_path, feeds=FEED + "colour: red\n", journals="journal: [\n")
+    found = mapping.check(folder)
+
+    assert ["SCHEMA", "YAML"] == [error.code for error in found]
+
+
+def test_check_finds_what_only_loading_shows(tmp_path: Path) -> None:
+    assert ["TABLE"] == [e.code for e in mapping.check(write_mapping(tmp_path, tax=TABLES["tax"] + "FULL,9\n"))]
+
+
+def test_a_mapping_without_text_rates_and_rules_is_complete(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("rates: {file: rates.csv, rounding: half_up}\n", "")
+    journal = journal.replace('rounding: {account: {company: rounding}, limit_minor: "2"}\n', "")
+    books = bundle(tmp_path, journals=journal, feeds=FEED.replace("checks: {}", "checks: {}\nrules: []"))
+
+    assert (None, ()) == (books.rates, books.rules)
+
+
+def test_check_of_a_good_folder_is_empty(tmp_path: Path) -> None:
+    assert [] == mapping.check(write_mapping(tmp_path))
