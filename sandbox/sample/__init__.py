@@ -18,9 +18,8 @@ import argparse
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -39,11 +38,10 @@ REPORTS_PER_CHUNK: Final = 5_000  # at most 2 versions of 7 lines of 3 parts eac
 _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(TypedDict):
     """What was written: file names, and counts of report versions and lines (one per part)."""
 
-    files: tuple[str, ...]
+    files: list[str]
     reports: int
     lines: int
     faulty: int
@@ -67,9 +65,13 @@ def write(out: Path, reports: int, seed: int, fault_pct: int = 2) -> Summary:
     written = files.close()
     _write_truth(out / "truth.json", truth, {"reports": reports, "seed": seed, "fault_pct": fault_pct}, written)
     landed = [total["landed"] for total in truth.totals.values()]
-    names = tuple(str(entry["name"]) for entry in written)
-    counts = sum(t[0] for t in landed), sum(t[1] for t in landed), len(truth.faulty), len(truth.superseded)
-    return Summary(names, *counts)
+    return {
+        "files": [str(entry["name"]) for entry in written],
+        "reports": sum(total[0] for total in landed),
+        "lines": sum(total[1] for total in landed),
+        "faulty": len(truth.faulty),
+        "superseded": len(truth.superseded),
+    }
 
 
 def _blocks(dice: Dice, reports: int, fault_pct: int, truth: Truth) -> Iterator[Block]:
@@ -133,5 +135,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder")
     options = parser.parse_args(arguments)
     summary = write(options.out, options.reports, options.seed, options.fault_pct)
-    print(f"{len(summary.files)} files, {summary.reports} report versions, {summary.lines} lines, "
-          f"{summary.faulty} faulty, {summary.superseded} superseded: {options.out}")  # fmt: skip
+    print("{0} files, {reports} report versions, {lines} lines, {faulty} faulty, {superseded} superseded: {1}".format(
+        len(summary["files"]), options.out, **summary))  # fmt: skip
