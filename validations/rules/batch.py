@@ -142,6 +142,12 @@ class Coded(dict[str, tuple[Ints, pa.Array]]):
         return self[column]
 
 
+def codes_of(column: pd.Series) -> Ints:
+    """A number for each distinct text of a column, in order of first appearance."""
+    coded = model.utf8(column).dictionary_encode()
+    return np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
 # --- arithmetic over columns
 
 
