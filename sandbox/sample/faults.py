@@ -16,7 +16,8 @@ class Fault:
     """What is wrong with one kind of faulty report, and the code of the error catalogue it must be given.
 
     `text` is what the cell of `column` becomes, on the last line or on `every` line; None: sandbox.sample.truth says.
-    An `unread` fault leaves no readable amount in the lines it touches.
+    `company` is set where the fault needs it, or where a tax code would turn it into two faults. An `unread` fault
+    leaves no readable amount in the lines it touches.
     """
 
     code: str
@@ -40,7 +41,7 @@ FAULTS: Final = (
     Fault("CURRENCY", "document_currency", "lower case", "Currency", "cny", every=True, company="CN01", unread=True),
     Fault("DATE", "transaction_date", "30 February", "Date", "2026-02-30"),
     Fault("DATE", "transaction_date", "day and month in doubt", "Date", "05/03/2026"),
-    Fault("DATE_RANGE", "transaction_date", "year 219", "Date", "0219-03-15"),
+    Fault("DATE_RANGE", "transaction_date", "year 219", "Date", "0219-03-15", company="US01"),
     Fault("DATE_ORDER", "transaction_date", "expense after its approval", "Date"),
     Fault("TAX", "tax_minor", "tax is 1.00 too high", "Tax", company="CN01"),
     Fault("SPLIT", "split_weight", "parts give 99 %", "Split", "33"),
@@ -54,7 +55,7 @@ FAULTS: Final = (
     Fault("LINE_REPEATED", "line_no", "the last line stands twice"),
     Fault("MAPPING_GAP", "expense_type", "expense type without account", "Expense Type", "DRONE"),
     Fault("MAPPING_GAP", "cost_center", "unknown cost center", "Cost Center", "9999"),
-    Fault("COMPANY", "company", "company of nobody", "Company", "CN99", every=True),
+    Fault("COMPANY", "company", "company of nobody", "Company", "CN99", every=True, company="US01"),
     Fault("POLICY", "expense_type", "personal spending", "Expense Type", "PERSONAL"),
     Fault("REPORT_HEADER", "employee_id", "two employees", "Employee", "E9999"),
     Fault("APPROVAL", "gross_minor", "a line above 50,000.00", company="CN01"),
