@@ -14,7 +14,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-from sqlalchemy import Table, create_engine, event
+from sqlalchemy import Table, create_engine, event, func, select
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -66,8 +66,8 @@ def _sqlite(url: str, path: str | None) -> Engine:
 
 def _safe_sqlite(handle: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     handle.isolation_level = None  # the driver's own BEGIN comes too late for a read that decides a write
-    for setting in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL"):
-        handle.execute(f"PRAGMA {setting}")
+    for setting in ("PRAGMA foreign_keys=ON", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"):
+        handle.execute(setting)
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -78,7 +78,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _strict(handle: Any, _entry: ConnectionPoolEntry) -> None:
     with handle.cursor() as cursor:
         cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION'")
-        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}")
+        cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", (LOCK_SECONDS,))
 
 
 @contextmanager
@@ -86,8 +86,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that will write: SQLite takes its lock at the start, PostgreSQL waits at most 30 s for a lock."""
     with engine.connect().execution_options(write=True) as connection, connection.begin():
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
-            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
+            for setting, seconds in (("lock_timeout", LOCK_SECONDS), ("statement_timeout", STATEMENT_SECONDS)):
+                connection.execute(select(func.set_config(setting, f"{seconds}s", True)))
         yield connection
 
 
@@ -166,11 +166,9 @@ def is_repeated(error: DBAPIError) -> bool:
 
 
 def _code(error: DBAPIError) -> str:
-    state = getattr(error.orig, "sqlstate", None)
-    if state:
-        return str(state)
+    """MariaDB's error number, PostgreSQL's SQLSTATE, or nothing."""
     first = error.orig.args[0] if error.orig is not None and error.orig.args else ""
-    return str(first) if isinstance(first, int) else ""
+    return str(first) if isinstance(first, int) else str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def _detail(error: DBAPIError) -> str:

@@ -1,0 +1,192 @@
+"""Batches on their way: epochs, compare-and-set of states, and the ERP's answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
+
+from etl import model
+from etl.errors import ConfigurationError, ConflictError
+from etl.store import frames
+from etl.store import tables as t
+
+# The ERP's answer -> what the journal in the batch becomes; received and parked are no answer yet.
+_STATE_OF: Final = {"posted": "posted", "rejected": "rejected", "sibling": "rejected"}
+_OPEN: Final = ("sealed", "unknown")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A sealed batch and how far its delivery is; `totals` is what was sealed."""
+
+    batch_id: str
+    batch_no: int
+    feed_id: str
+    target: str
+    seq: int
+    company: str
+    period: str
+    sha256: str
+    folder: str
+    journals: int
+    lines: int
+    totals: Mapping[str, Any]
+    state: str
+    epoch: int
+    token: str
+    run_id: str
+    sealed_at: str
+    published_at: str
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """What an acknowledgement changed: journals newly posted and rejected, keys that are not in the batch."""
+
+    new: bool
+    posted: int
+    rejected: int
+    strangers: tuple[str, ...]
+    state: str
+
+
+def batches(
+    connection: Connection,
+    feed_id: str = "",
+    states: Sequence[str] = (),
+    target: str = "",
+    ids: Sequence[str] = (),
+    period: str = "",
+) -> list[Batch]:
+    statement = select(t.batch).order_by(t.batch.c.target, t.batch.c.seq)
+    for name, value in (("feed_id", feed_id), ("target", target), ("period", period)):
+        if value:
+            statement = statement.where(t.batch.c[name] == value)
+    for name, values in (("state", states), ("batch_id", ids)):
+        if values:
+            statement = statement.where(t.batch.c[name].in_(values))
+    return [Batch(**{**row, "totals": json.loads(row["totals"])}) for row in connection.execute(statement).mappings()]
+
+
+def batch(connection: Connection, batch_id: str) -> Batch:
+    found = batches(connection, ids=[batch_id])
+    if not found:
+        raise ConfigurationError("NOT_FOUND", field="batch", value=batch_id)
+    return found[0]
+
+
+def begin(connection: Connection, batch_id: str, at: str) -> Batch:
+    here = t.batch.c.batch_id == batch_id
+    connection.execute(update(t.batch).where(here).values(epoch=t.batch.c.epoch + 1))
+    found = batch(connection, batch_id)
+    append_event(connection, batch_id, "delivery", f"epoch {found.epoch}", at)
+    return found
+
+
+def move(
+    connection: Connection, batch_id: str, before: str, after: str, at: str, epoch: int | None = None, token: str = ""
+) -> bool:
+    statement = update(t.batch).where(t.batch.c.batch_id == batch_id, t.batch.c.state == before)
+    if epoch is not None:
+        statement = statement.where(t.batch.c.epoch == epoch)
+    values = {
+        "state": after,
+        **({"token": token} if token else {}),
+        **({"published_at": at} if after == "published" else {}),
+    }
+    if connection.execute(statement.values(**values)).rowcount != 1:
+        return False
+    append_event(connection, batch_id, after, token, at)
+    return True
+
+
+def append_event(connection: Connection, batch_id: str, event: str, detail: str, at: str) -> None:
+    connection.execute(insert(t.batch_event), {"batch_id": batch_id, "event": event, "detail": detail, "at": at})
+
+
+def mark_unknown(connection: Connection, batch_id: str, at: str) -> int:
+    where = (t.batch_member.c.batch_id == batch_id, t.batch_member.c.state == "sealed")
+    count = connection.execute(update(t.batch_member).where(*where).values(state="unknown")).rowcount
+    if count:
+        append_event(connection, batch_id, "overdue", f"{count} journals unanswered", at)
+    return count
+
+
+# --- acknowledgements
+
+
+def acknowledge(connection: Connection, batch_id: str, answers: pd.DataFrame, at: str) -> Acknowledged:
+    """Apply answers to the members of a batch; the same answers again change nothing."""
+    connection.execute(select(t.batch.c.batch_id).where(t.batch.c.batch_id == batch_id).with_for_update())
+    found = batch(connection, batch_id)
+    answers = answers[answers["level"].isin(list(_STATE_OF))]
+    content = model.digest(*["\x1e".join(row) for row in sorted(_texts(answers))])
+    seen = (t.acknowledgement.c.batch_id == batch_id, t.acknowledgement.c.content_hash == content)
+    if not len(answers) or connection.execute(select(t.acknowledgement).where(*seen)).first():
+        return Acknowledged(False, 0, 0, (), found.state)
+    changes, strangers = _changes(connection, batch_id, answers)
+    _apply(connection, batch_id, changes)
+    posted, rejected = (int((changes["level"] == level).sum()) for level in ("posted", "rejected"))
+    row = {"content_hash": content, "batch_id": batch_id, "received_at": at, "posted": posted, "rejected": rejected}
+    connection.execute(insert(t.acknowledgement), row)
+    append_event(connection, batch_id, "acknowledgement", f"{posted} posted, {rejected} rejected", at)
+    return Acknowledged(True, posted, rejected, strangers, _complete(connection, found, at))
+
+
+def _texts(answers: pd.DataFrame) -> list[tuple[str, ...]]:
+    return list(answers[model.ACKNOWLEDGEMENT_COLUMNS].itertuples(index=False, name=None))
+
+
+def _changes(connection: Connection, batch_id: str, answers: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Members whose state changes, and keys that are not members. Raises ConflictError ANSWER_CHANGED."""
+    columns = [t.batch_member.c[name] for name in ("journal_key", "state", "erp_document")]
+    members = frames.read(connection, select(*columns).where(t.batch_member.c.batch_id == batch_id))
+    answers = answers.assign(level=model.texts(answers["level"].map(_STATE_OF)).set_axis(answers.index))
+    twice = answers[answers["journal_key"].duplicated(keep=False) & (answers["level"] == "posted")]
+    posted = answers.sort_values(["journal_key", "level"], kind="stable").drop_duplicates("journal_key")
+    both = posted.merge(members, on="journal_key", how="inner", suffixes=("", "_known"), validate="1:1")
+    final = both["state"] == "posted"
+    other = both[final & ((both["level"] != "posted") | (both["erp_document"] != both["erp_document_known"]))]
+    for key in [*_two_documents(twice), *other["journal_key"]]:
+        known = ", ".join(sorted({*both.loc[both["journal_key"] == key, "erp_document_known"]} - {""}))
+        new = ", ".join(sorted(set(answers.loc[answers["journal_key"] == key, "erp_document"]) - {""}))
+        raise ConflictError("ANSWER_CHANGED", value=key, detail=f"document {known or 'none'}, now {new or 'refused'}")
+    changed = both[~final & (both["state"] != both["level"])]
+    strangers = sorted(set(answers["journal_key"]) - set(members["journal_key"]))
+    return changed, tuple(strangers)
+
+
+def _two_documents(twice: pd.DataFrame) -> list[str]:
+    pairs = twice[["journal_key", "erp_document"]].drop_duplicates()
+    return sorted(set(pairs.loc[pairs["journal_key"].duplicated(), "journal_key"]))
+
+
+def _apply(connection: Connection, batch_id: str, changes: pd.DataFrame) -> None:
+    if not len(changes):
+        return
+    rows = changes[["journal_key", "level", "erp_document", "code", "message"]].rename(columns={"level": "state"})
+    with frames.temporary(connection, "answer", rows.reset_index(drop=True)) as answer:
+        join = (t.batch_member.c.batch_id == batch_id, t.batch_member.c.journal_key == answer.c.journal_key)
+        new = {name: answer.c[name] for name in ("state", "erp_document", "code", "message")}
+        connection.execute(update(t.batch_member).where(*join).values(new))
+
+
+def _complete(connection: Connection, found: Batch, at: str) -> str:
+    """An answer proves that the batch arrived; answers to all of it complete it. An early answer is as good."""
+    state = found.state
+    for before, after in (("sealed", "publishing"), ("publishing", "published")):
+        if state == before and move(connection, found.batch_id, before, after, at):
+            state = after
+    left = (t.batch_member.c.batch_id == found.batch_id, t.batch_member.c.state.in_(_OPEN))
+    if (
+        state == "published"
+        and connection.execute(select(t.batch_member.c.state).where(*left).limit(1)).first() is None
+    ):
+        state = "acknowledged" if move(connection, found.batch_id, "published", "acknowledged", at) else state
+    return state

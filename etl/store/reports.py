@@ -1,0 +1,121 @@
+"""Questions to the store: control totals, rejects, journals, and everything about one report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pandas as pd
+from sqlalchemy import Table, func, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql import ColumnElement, Select
+
+from etl import model
+from etl.model import ControlTotals
+from etl.store import frames
+from etl.store import tables as t
+
+_LANDED_REPORT: Final = ("feed_id", "landing_sha256", *model.REPORT_KEY)
+REJECT_COLUMNS: Final = ["feed_id", "landing_sha256", "run_id", "rejected_at", *model.REJECT_COLUMNS]
+KNOWN_COLUMNS: Final = [*model.REPORT_KEY, "document_currency", "content_hash", "journal_key"]
+
+
+def known_versions(connection: Connection, source_system: str, except_landings: Sequence[str] = ()) -> pd.DataFrame:
+    """The accepted report versions of a source system, KNOWN_COLUMNS, in order of report, version and currency."""
+    statement = select(*[t.outcome.c[name] for name in KNOWN_COLUMNS])
+    statement = statement.where(t.outcome.c.source_system == source_system, t.outcome.c.outcome == model.ACCEPTED)
+    if except_landings:
+        statement = statement.where(t.outcome.c.landing_sha256.not_in(except_landings))
+    found = frames.read(connection, statement)
+    return found.sort_values(KNOWN_COLUMNS, ignore_index=True)
+
+
+def control_totals(
+    connection: Connection, feed_id: str = "", landings: Sequence[str] = (), run_id: str = ""
+) -> dict[str, ControlTotals]:
+    """Totals of each of the four outcomes, of a feed, some landings or a run."""
+    where = _where(t.outcome, {"feed_id": feed_id, "run_id": run_id}, {"landing_sha256": landings})
+    o = t.outcome.c
+    sums = select(o.outcome, o.document_currency, func.sum(o.lines), func.sum(o.gross_minor)).where(*where)
+    versions = select(o.outcome, *[o[name] for name in _LANDED_REPORT]).where(*where).distinct().subquery()
+    counts = connection.execute(select(versions.c.outcome, func.count()).group_by(versions.c.outcome)).all()
+    rows = connection.execute(sums.group_by(o.outcome, o.document_currency)).all()
+    totals = {outcome: ControlTotals() for outcome in model.OUTCOMES}
+    for outcome, currency, lines, gross in sorted(rows):
+        totals[outcome] += ControlTotals(0, int(lines), {currency: int(gross)} if currency else {})
+    for outcome, reports in counts:
+        totals[outcome] += ControlTotals(int(reports))
+    return totals
+
+
+def outcomes(
+    connection: Connection, feed_id: str = "", landings: Sequence[str] = (), run_id: str = "", report_id: str = ""
+) -> pd.DataFrame:
+    equal = {"feed_id": feed_id, "run_id": run_id, "report_id": report_id}
+    return frames.read(connection, select(t.outcome).where(*_where(t.outcome, equal, {"landing_sha256": landings})))
+
+
+def rejects(
+    connection: Connection, feed_id: str = "", landings: Sequence[str] = (), report_id: str = "", current: bool = True
+) -> pd.DataFrame:
+    """Reasons, oldest first; `current`: only of report versions that are still quarantined, and only the latest."""
+    statement = select(*[t.reject.c[name] for name in REJECT_COLUMNS]).order_by(t.reject.c.id)
+    equal = {"feed_id": feed_id, "report_id": report_id}
+    statement = statement.where(*_where(t.reject, equal, {"landing_sha256": landings}))
+    if current:
+        statement = statement.where(_is_current())
+    return frames.read(connection, statement)
+
+
+def _is_current() -> ColumnElement[bool]:
+    same = [t.outcome.c[name] == t.reject.c[name] for name in (*_LANDED_REPORT, "run_id")]
+    return select(t.outcome.c.run_id).where(*same, t.outcome.c.outcome == model.QUARANTINED).exists()
+
+
+def journals(
+    connection: Connection, feed_id: str = "", period: str = "", keys: Sequence[str] = (), batch_id: str = ""
+) -> pd.DataFrame:
+    statement = select(t.journal).where(*_where(t.journal, {"feed_id": feed_id, "period": period}, {}))
+    if batch_id:
+        statement = statement.join(t.batch_member, t.batch_member.c.journal_key == t.journal.c.journal_key)
+        statement = statement.where(t.batch_member.c.batch_id == batch_id)
+    return _by_keys(connection, statement, t.journal, keys).sort_values("journal_key", ignore_index=True)
+
+
+def members(
+    connection: Connection, batch_id: str = "", feed_id: str = "", period: str = "", keys: Sequence[str] = ()
+) -> pd.DataFrame:
+    """batch_id, journal_key, state, erp_document, code, message, and the batch's target, company, period, state."""
+    extra: list[ColumnElement[Any]] = [t.batch.c.feed_id, t.batch.c.target, t.batch.c.company, t.batch.c.period]
+    extra += [t.batch.c.state.label("batch_state"), t.batch.c.published_at]
+    statement = select(t.batch_member, *extra).join(t.batch, t.batch.c.batch_id == t.batch_member.c.batch_id)
+    statement = statement.where(*_where(t.batch, {"batch_id": batch_id, "feed_id": feed_id, "period": period}, {}))
+    found = _by_keys(connection, statement, t.batch_member, keys)
+    return found.sort_values(["batch_id", "journal_key"], ignore_index=True)
+
+
+def _by_keys(connection: Connection, statement: Select[Any], table: Table, keys: Sequence[str]) -> pd.DataFrame:
+    parts = [frames.read(connection, statement.where(table.c.journal_key.in_(part))) for part in frames.in_parts(keys)]
+    return pd.concat(parts, ignore_index=True) if parts else frames.read(connection, statement)
+
+
+def _where(table: Table, equal: dict[str, str], among: dict[str, Sequence[str]]) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in equal.items() if value] + [
+        table.c[name].in_(values) for name, values in among.items() if values
+    ]
+
+
+def report(connection: Connection, report_id: str) -> dict[str, pd.DataFrame]:
+    """Everything about one report: outcomes, rejects (all, with history), journals, members, landings."""
+    found = outcomes(connection, report_id=report_id)
+    made = frames.read(connection, select(t.journal).where(t.journal.c.report_id == report_id))
+    hashes = sorted(set(found["landing_sha256"]))
+    columns = [t.landing.c[name] for name in ("feed_id", "sha256", "name", "state", "landed_at")]
+    keys = list(made["journal_key"])
+    return {
+        "outcomes": found,
+        "rejects": rejects(connection, report_id=report_id, current=False),
+        "journals": made,
+        "members": members(connection, keys=keys) if keys else members(connection, batch_id="-"),
+        "landings": frames.read(connection, select(*columns).where(t.landing.c.sha256.in_(hashes))),
+    }

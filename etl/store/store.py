@@ -1,0 +1,313 @@
+"""The one door to the store: every method is one transaction."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+import pandas as pd
+from sqlalchemy import delete, insert, inspect, select, update
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from etl import transport
+from etl.errors import ConfigurationError, ConflictError, TransientError
+from etl.model import ControlTotals
+from etl.store import builds, deliveries, frames, landings, reports, rules
+from etl.store import tables as t
+from etl.store.builds import Build
+from etl.store.deliveries import Acknowledged, Batch
+from etl.store.landings import Landing, Registered
+
+
+def utc_now() -> str:
+    """The UTC time to the microsecond as ISO text."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Store:
+    """What claimpost remembers, in SQLite or PostgreSQL.
+
+    Every method is one transaction. Raises TransientError NOT_REACHED or TARGET_BUSY when the database is away or
+    locked, ConflictError when an id comes again with other content.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], str] = utc_now) -> None:
+        self.engine = engine
+        self._clock = clock
+
+    @classmethod
+    def open(cls, url: str, clock: Callable[[], str] = utc_now) -> Self:
+        """Open a store by its database URL; an empty database gets the tables."""
+        store = cls(transport.engine(url), clock)
+        with store._reached():
+            _create(store.engine)
+        return store
+
+    def close(self) -> None:
+        """Give back the database connections."""
+        self.engine.dispose()
+
+    # --- landings
+
+    def register_landing(self, feed_id: str, sha256: str, name: str, size: int, run_id: str = "") -> Registered:
+        """Record a receipt, and the landing when its content is new to the feed."""
+        with self._write(alone=True) as connection:
+            return landings.register(connection, feed_id, sha256, name, size, run_id, self._clock())
+
+    def landings(self, feed_id: str, states: Sequence[str] = ()) -> list[Landing]:
+        """Landings of a feed in the order they came."""
+        with self._read() as connection:
+            return landings.landings(connection, feed_id, states)
+
+    def landing(self, feed_id: str, sha256: str) -> Landing:
+        """One landing; raises ConfigurationError NOT_FOUND."""
+        with self._read() as connection:
+            found = landings.landing(connection, feed_id, sha256)
+        if found is None:
+            raise ConfigurationError("NOT_FOUND", field="landing", value=sha256)
+        return found
+
+    def by_fingerprint(self, feed_id: str, fingerprint: str) -> list[Landing]:
+        """Landings of a feed whose content has this fingerprint, in the order they came."""
+        assert fingerprint
+        with self._read() as connection:
+            return landings.landings(connection, feed_id, fingerprint=fingerprint)
+
+    def set_landing(
+        self,
+        feed_id: str,
+        sha256: str,
+        state: str = "",
+        fingerprint: str = "",
+        totals: Mapping[str, Any] | None = None,
+        reason: str = "",
+    ) -> None:
+        """Change what is given of a landing: its state, fingerprint, totals, reason (an error code)."""
+        given = {"state": state, "fingerprint": fingerprint, "reason": reason}
+        values = {name: value for name, value in given.items() if value}
+        values |= {"totals": _json(totals)} if totals is not None else {}
+        with self._write() as connection:
+            landings.change(connection, feed_id, sha256, values)
+
+    def receipts(self, feed_id: str, sha256: str = "") -> pd.DataFrame:
+        """Receipts of a feed, or of one landing: feed_id, sha256, name, received_at, run_id; oldest first."""
+        statement = select(t.receipt).where(t.receipt.c.feed_id == feed_id).order_by(t.receipt.c.id)
+        with self._read() as connection:
+            return frames.read(connection, statement.where(t.receipt.c.sha256 == sha256) if sha256 else statement)
+
+    # --- builds
+
+    def known_versions(self, source_system: str, except_landings: Sequence[str] = ()) -> pd.DataFrame:
+        """Accepted versions: company, report_id, report_version, document_currency, content_hash, journal_key.
+
+        `except_landings` leaves out what a landing under work was itself accepted for earlier.
+        """
+        with self._read() as connection:
+            return reports.known_versions(connection, source_system, except_landings)
+
+    def record_build(self, build: Build) -> bool:
+        """Record a build, all or nothing; False when everything was recorded before.
+
+        Raises ConflictError CONTENT_CHANGED (an id with other content, a journal in another live batch) and
+        TransientError TARGET_BUSY (another run accepted the same report versions meanwhile: build again).
+        """
+        with self._write(alone=True) as connection:
+            return builds.record(connection, build, self._clock())
+
+    # --- batches and acknowledgements
+
+    def batches(
+        self,
+        feed_id: str = "",
+        states: Sequence[str] = (),
+        target: str = "",
+        ids: Sequence[str] = (),
+        period: str = "",
+    ) -> list[Batch]:
+        """Batches by any of these, in order of target and sequence number."""
+        with self._read() as connection:
+            return deliveries.batches(connection, feed_id, states, target, ids, period)
+
+    def batch(self, batch_id: str) -> Batch:
+        """One batch; raises ConfigurationError NOT_FOUND."""
+        with self._read() as connection:
+            return deliveries.batch(connection, batch_id)
+
+    def begin_delivery(self, batch_id: str) -> Batch:
+        """Start an attempt: the epoch goes up by one, older attempts are fenced off."""
+        with self._write() as connection:
+            return deliveries.begin(connection, batch_id, self._clock())
+
+    def move_batch(self, batch_id: str, before: str, after: str, epoch: int | None = None, token: str = "") -> bool:
+        """Compare and set a batch's state (and epoch, when given); False when it was not as expected."""
+        with self._write() as connection:
+            return deliveries.move(connection, batch_id, before, after, self._clock(), epoch, token)
+
+    def acknowledge(self, batch_id: str, answers: pd.DataFrame) -> Acknowledged:
+        """Apply the ERP's answers (model.ACKNOWLEDGEMENT_COLUMNS); the same answers again change nothing.
+
+        Raises ConflictError ANSWER_CHANGED when a posted journal gets another document or is refused after all.
+        """
+        with self._write() as connection:
+            return deliveries.acknowledge(connection, batch_id, answers, self._clock())
+
+    def mark_unknown(self, batch_id: str) -> int:
+        """Mark the unanswered journals of an overdue batch as unknown; out: how many."""
+        with self._write() as connection:
+            return deliveries.mark_unknown(connection, batch_id, self._clock())
+
+    def members(
+        self, batch_id: str = "", feed_id: str = "", period: str = "", keys: Sequence[str] = ()
+    ) -> pd.DataFrame:
+        """Journals in batches: journal_key, state, erp_document, code, message, and facts of the batch."""
+        with self._read() as connection:
+            return reports.members(connection, batch_id, feed_id, period, keys)
+
+    def events(self, batch_id: str) -> pd.DataFrame:
+        """The history of a batch: event, detail, at; oldest first."""
+        columns = [t.batch_event.c[name] for name in ("event", "detail", "at")]
+        statement = select(*columns).where(t.batch_event.c.batch_id == batch_id).order_by(t.batch_event.c.id)
+        with self._read() as connection:
+            return frames.read(connection, statement)
+
+    # --- questions
+
+    def journals(
+        self, feed_id: str = "", period: str = "", keys: Sequence[str] = (), batch_id: str = ""
+    ) -> pd.DataFrame:
+        """Journals: model.JOURNAL_COLUMNS and feed_id, source_system, mapping_digest, code_version, made_at."""
+        with self._read() as connection:
+            return reports.journals(connection, feed_id, period, keys, batch_id)
+
+    def outcomes(
+        self, feed_id: str = "", landings: Sequence[str] = (), run_id: str = "", report_id: str = ""
+    ) -> pd.DataFrame:
+        """Outcomes of report versions, one row per document currency, with their journal_key."""
+        with self._read() as connection:
+            return reports.outcomes(connection, feed_id, landings, run_id, report_id)
+
+    def control_totals(
+        self, feed_id: str = "", landings: Sequence[str] = (), run_id: str = ""
+    ) -> dict[str, ControlTotals]:
+        """Reports, lines and gross per currency of each of the four outcomes."""
+        with self._read() as connection:
+            return reports.control_totals(connection, feed_id, landings, run_id)
+
+    def rejects(
+        self, feed_id: str = "", landings: Sequence[str] = (), report_id: str = "", current: bool = True
+    ) -> pd.DataFrame:
+        """model.REJECT_COLUMNS with feed_id, landing_sha256, run_id, rejected_at; `current`: what is open now."""
+        with self._read() as connection:
+            return reports.rejects(connection, feed_id, landings, report_id, current)
+
+    def report(self, report_id: str) -> dict[str, pd.DataFrame]:
+        """Everything about one report: outcomes, rejects, journals, members, landings."""
+        with self._read() as connection:
+            return reports.report(connection, report_id)
+
+    # --- runs, reconciliations, watermarks
+
+    def save_run(
+        self, run_id: str, feed_id: str, started_at: str, finished_at: str, summary: Any, conservation: Any = None
+    ) -> None:
+        """Remember a run's summary and conservation figures; a run saved again is replaced."""
+        row = {"feed_id": feed_id, "started_at": started_at, "finished_at": finished_at}
+        row |= {"summary": _json(summary), "conservation": _json(conservation)}
+        with self._write() as connection:
+            if not connection.execute(update(t.run).where(t.run.c.run_id == run_id).values(**row)).rowcount:
+                connection.execute(insert(t.run), {"run_id": run_id, **row})
+
+    def runs(self, feed_id: str = "", limit: int = 20) -> list[dict[str, Any]]:
+        """Runs, newest first, with summary and conservation as they were given."""
+        statement = select(t.run).order_by(t.run.c.started_at.desc(), t.run.c.run_id.desc()).limit(limit)
+        with self._read() as connection:
+            rows = connection.execute(statement.where(t.run.c.feed_id == feed_id) if feed_id else statement).mappings()
+            return [_parsed(row, "summary", "conservation") for row in rows]
+
+    def save_reconciliation(self, feed_id: str, period: str, totals: Any, breaks: Any) -> None:
+        """Append one reconciliation: its totals and breaks."""
+        row = {"feed_id": feed_id, "period": period, "totals": _json(totals), "breaks": _json(breaks)}
+        with self._write() as connection:
+            connection.execute(insert(t.reconciliation), {**row, "at": self._clock()})
+
+    def reconciliations(self, feed_id: str, period: str = "", limit: int = 20) -> list[dict[str, Any]]:
+        """Reconciliations, newest first, with totals and breaks as they were given."""
+        statement = select(t.reconciliation).where(t.reconciliation.c.feed_id == feed_id)
+        if period:
+            statement = statement.where(t.reconciliation.c.period == period)
+        with self._read() as connection:
+            rows = connection.execute(statement.order_by(t.reconciliation.c.id.desc()).limit(limit)).mappings()
+            return [_parsed(row, "totals", "breaks") for row in rows]
+
+    def watermark(self, feed_id: str) -> tuple[str, str]:
+        """(updated_at, report_id) of the last report fully taken; ("", "") before the first."""
+        columns = (t.watermark.c.updated_at, t.watermark.c.report_id)
+        with self._read() as connection:
+            row = connection.execute(select(*columns).where(t.watermark.c.feed_id == feed_id)).one_or_none()
+        return (row[0], row[1]) if row else ("", "")
+
+    def advance_watermark(self, feed_id: str, updated_at: str, report_id: str) -> None:
+        """Move the watermark forward; an earlier mark than the present one changes nothing."""
+        if (updated_at, report_id) > self.watermark(feed_id):
+            with self._write(alone=True) as connection:
+                connection.execute(delete(t.watermark).where(t.watermark.c.feed_id == feed_id))
+                row = {"feed_id": feed_id, "updated_at": updated_at, "report_id": report_id}
+                connection.execute(insert(t.watermark), row)
+
+    # --- transactions
+
+    @contextmanager
+    def _write(self, alone: bool = False) -> Iterator[Connection]:
+        with self._reached(), transport.writing(self.engine) as connection:
+            if alone:  # one such transaction at a time: sequence numbers have no gaps, builds do not interleave
+                connection.execute(select(t.schema_version.c.version).with_for_update())
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._reached(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            if transport.is_repeated(error):
+                raise _repeated(error) from error
+            raise transport.explain(error, "the store") from error
+
+
+def _create(engine: Engine) -> None:
+    """Create tables and rules in an empty database; refuse one of another version."""
+    with transport.writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('claimpost store'))")
+        if not inspect(connection).has_table("schema_version"):
+            t.metadata.create_all(connection)
+            rules.enforce(connection)
+            connection.execute(insert(t.schema_version), {"version": t.VERSION})
+        found = connection.execute(select(t.schema_version.c.version)).scalar()
+    if found != t.VERSION:
+        detail = f"the store has version {found}, this program needs {t.VERSION}"
+        raise ConfigurationError("SETTING", field="CLAIMPOST_STORE_URL", value=engine.url.database, detail=detail)
+
+
+def _repeated(error: DBAPIError) -> ConflictError | TransientError:
+    text = str(error.orig)
+    if "outcome" in text:
+        return TransientError("TARGET_BUSY", value="the store", detail="another run accepted the same reports")
+    field = "journal in a live batch" if "batch_member" in text else "key"
+    return ConflictError("CONTENT_CHANGED", field=field, value=text.strip().splitlines()[-1])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _parsed(row: Any, *names: str) -> dict[str, Any]:
+    return {**row, **{name: json.loads(row[name]) for name in names}}
