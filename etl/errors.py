@@ -147,6 +147,10 @@ _ROWS: Final = (
     # --- delivery
     ("CONTENT_CHANGED", STOP, "{field} {value!r} is already at the target with other content.", _OPS,
      "Nothing was written. Find out who wrote it; see docs/operations.md, conflicts."),
+    ("LEDGER_BEHIND_TARGET", STOP, "Target {value!r} holds more than the store knows: {detail}.", _OPS,
+     "Nothing was written. The store was probably restored from a backup; see docs/operations.md, conflicts."),
+    ("ANSWER_CHANGED", STOP, "The ERP gave journal {value} another answer than before: {detail}.", _OPS,
+     "Nothing was changed. Ask the ERP which answer is right."),
     ("TARGET_CONTRACT", STOP, "Target table {value!r}: {detail}.", _ENGINEER,
      "Have the ERP's staging table corrected; nothing was written."),
     ("TOTALS_DIFFER", STOP, "What the target holds differs from what was sent: {detail}.", _OPS,
