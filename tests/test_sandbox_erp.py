@@ -996,6 +996,7 @@ def test_books_that_make_no_sense_are_refused(tmp_path: Path, wrong: str, messag
         ("KW01", "224103", "2027-12", True, True),
         ("BHAM", "L3J0", "2014-01", True, True),
         ("BHAM", "9001", "2018-12", True, True),
+        ("BHAM", "5C55", "2017-07", True, True),
         ("BHAM", "660201", "2019-01", False, False),
         ("casdo-ocena", "6610", "2024-12", True, True),
         ("aafc-aac", "66101", "2025-01", False, False),
