@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
-from etl import lookup, model
+from etl import config, lookup, model
 from etl.errors import ConfigurationError
 
 
@@ -307,3 +309,59 @@ def test_amounts_compare_as_whole_minor_units(amounts: list[int], limit: int) ->
     assert [a > limit for a in amounts] == lookup.matches({"gross_minor": {"above": str(limit)}}, frame).tolist()
     assert [a <= limit for a in amounts] == lookup.matches({"gross_minor": {"to": str(limit)}}, frame).tolist()
     assert [a == limit for a in amounts] == lookup.matches({"gross_minor": str(limit)}, frame).tolist()
+
+
+# --- the schema of conditions, rules, checks and gates
+
+FRAGMENTS = json.loads((config.PROJECT / "etl/schema_checks.json").read_text("utf-8"))["$defs"]
+
+
+def accepted(kind: str, document: Any) -> bool:
+    return Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": FRAGMENTS}).is_valid(document)
+
+
+@pytest.mark.parametrize("condition", [c for c, _ in CONDITIONS if c], ids=str)
+def test_every_condition_that_works_may_be_written(condition: dict[str, Any]) -> None:
+    assert accepted("condition", condition) and accepted("line_condition", condition)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {}, {"any": []}, {"expense_typ": "TAXI"}, {"gross_minor": "present"}, {"gross_minor": "12.50"},
+        {"gross_minor": {"above": "many"}}, {"gross_minor": {"prefix": "1"}}, {"gross_minor": []},
+        {"expense_type": {"like": "T%"}}, {"expense_type": {"in": "TAXI"}}, {"expense_type": {"present": "maybe"}},
+        {"expense_type": {}}, {"not": {"expense_typ": "TAXI"}}, {"any": [{"gross_minor": {"not": "present"}}]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_condition_that_could_not_work_may_not_be_written(condition: dict[str, Any]) -> None:
+    assert not accepted("line_condition", condition)
+
+
+def test_a_condition_on_lines_knows_every_field_of_a_line() -> None:
+    assert set(FRAGMENTS["line_condition"]["properties"]) == {*model.LINE_FIELDS, "any", "all", "not"}
+
+
+def test_the_bundled_feeds_and_rules_keep_to_the_schema() -> None:
+    feeds = [config.read_yaml(p.read_bytes(), p.name) for p in (config.PROJECT / "mappings/feeds").glob("*.yml")]
+    policies = [config.read_yaml(p.read_bytes(), p.name) for p in (config.PROJECT / "mappings/rules").glob("*.yml")]
+
+    assert feeds and policies
+    assert all(accepted("checks", feed["checks"]) and accepted("gate", feed.get("gate", {})) for feed in feeds)
+    assert all(accepted("rules", policy) for policy in policies)
+
+
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        ("checks", {"report_total": "true"}), ("checks", {"dates": {"from": "2025-01-01"}}),
+        ("checks", {"refund": "refused"}), ("checks", {"states": []}), ("checks", {"age_days_max": "a year"}),
+        ("gate", {"reports": {}}), ("gate", {"quarantined_pct_max": "130"}), ("gate", {"gross": {"cny": {"min": "1"}}}),
+        ("gate", {"gross": {"CNY": {"max": "1,000"}}}), ("gate", {"largest_company_pct_max": "90 %"}),
+        ("rules", {"rules": "travel", "source": "policy", "checks": [{"name": "x", "when": {"company": "A"}}]}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_option_that_means_nothing_may_not_be_written(kind: str, document: dict[str, Any]) -> None:
+    assert not accepted(kind, document)
