@@ -1,7 +1,7 @@
 # What one can do here. `make run` and `make test` set everything up by themselves.
 # Needs Python 3.11, 3.12 or 3.13 with pip; PYTHON=/path/to/python chooses one.
 .DEFAULT_GOAL := help
-.PHONY: help run ui test lint bench lock clean
+.PHONY: help run ui test lint bench lock env clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -39,6 +39,9 @@ bench: $(READY) ## the whole way without Airflow on 1,000,000 lines, into Postgr
 lock: $(READY) ## make the lock files again from setup.cfg
 	printf 'setuptools\nuv\n' | $(UV) $(COMPILE) --no-header - -o bootstrap.lock
 	$(UV) $(COMPILE) --extra airflow --extra test --extra docs setup.cfg -o requirements.lock
+
+env: $(READY) ## write .env for `docker compose up`: fresh secrets and keys
+	@$(PY) deploy/make_env.py
 
 clean: ## remove the environment, caches and everything the runs made
 	rm -rf $(VENV) .claimpost .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache claimpost.egg-info

@@ -30,7 +30,6 @@ def environment(home: Path, database_url: str, *, level: str = "WARNING") -> dic
         "AIRFLOW__API__SECRET_KEY": _secret(home / "api_secret", "api"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
         "AIRFLOW__LOGGING__LOGGING_LEVEL": level,
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "PYTHONWARNINGS": "ignore",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH", "")])),
     }
