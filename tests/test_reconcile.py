@@ -224,6 +224,11 @@ def test_stages_add_up_from_landed_to_posted() -> None:
     assert stages.loc[("JP01", "JPY"), "superseded_minor"] == 1_100
 
 
+def test_a_report_in_two_currencies_counts_once() -> None:
+    whole = {"landed": 9, "accepted": 6, "quarantined": 1, "duplicate": 1, "superseded": 1}
+    assert month_end().reconcile().reports == whole
+
+
 def not_posted(world: World, **member: str) -> World:
     """R1 is not in the ERP's ledger, and its batch says what is given."""
     return world.without("erp_lines", of("R1")).set("members", of("R1"), **member)

@@ -58,6 +58,7 @@ class Reconciliation:
         erp_minor are the debit side: the sum of the accounts with a net debit. break_codes are apart by a space.
     breaks: BREAK_COLUMNS, one row per document and kind of difference; amount_minor is what is at stake, never < 0.
     conservation: one sentence for each way in which landed is not accounted for; empty when it is.
+    reports: whole report versions landed, and of each outcome, whatever their currencies.
     """
 
     as_of: str
@@ -66,6 +67,7 @@ class Reconciliation:
     documents: pd.DataFrame
     breaks: pd.DataFrame
     conservation: tuple[str, ...]
+    reports: dict[str, int]
 
 
 def explained(reconciliation: Reconciliation) -> bool:
@@ -103,7 +105,13 @@ def reconcile(
     return Reconciliation(
         as_of=as_of, totals=_totals(book), stages=_stages(book, outcomes, live, answers), breaks=breaks,
         documents=_documents(book, live, found), conservation=tuple(sentences.unique().tolist()),
+        reports=_reports(outcomes),
     )  # fmt: skip
+
+
+def _reports(outcomes: pd.DataFrame) -> dict[str, int]:
+    whole = outcomes.drop_duplicates(["landing_sha256", *model.REPORT_KEY])["outcome"]
+    return {"landed": len(whole), **{name: int((whole == name).sum()) for name in model.OUTCOMES}}
 
 
 def _in_erp(book: Book) -> Flags:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -63,7 +64,8 @@ def at(values: Any, positions: Ints, missing: Any) -> Any:
 
 def positions(keys: pd.Series, values: pd.Series) -> Ints:
     """Where each key stands in values, -1 when it does not."""
-    found = pc.index_in(model.utf8(keys), value_set=model.utf8(values))
+    wanted, known = (model.utf8(series).cast(pa.large_string()) for series in (keys, values))
+    found = pc.index_in(wanted, value_set=known)
     return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 

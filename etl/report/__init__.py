@@ -1,0 +1,48 @@
+"""The report of a reconciliation, for finance: a page, a workbook and three tables.
+
+report.html (self-contained, no script, printable), report.xlsx (real numbers, text never a formula), breaks.csv,
+totals.csv, documents.csv (for people: text that a spreadsheet would run is made harmless). Equal inputs give equal
+bytes. No amount is computed here; they are only written out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from etl.reconcile import Reconciliation
+from etl.report import page, tables
+from etl.report.words import verdict
+
+
+def write(
+    reconciliation: Reconciliation,
+    summary: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    out: Path,
+    at: str,
+) -> list[Path]:
+    """Write the report into a folder; returns report.html, report.xlsx, breaks.csv, totals.csv, documents.csv.
+
+    In: summary as `run --json` prints it (feed, landed, reasons, batches); history: {at, posted, breaks, quarantined}
+    of earlier reconciliations, oldest first; at: the time to show, ISO UTC. Each file appears whole or not at all.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    told = verdict(reconciliation, summary)
+    contents = {
+        "report.html": page.render(reconciliation, summary, history, told, at),
+        "report.xlsx": tables.workbook(reconciliation, summary, told, at),
+        "breaks.csv": tables.csv(reconciliation.breaks, tables.BREAKS),
+        "totals.csv": tables.csv(reconciliation.totals, tables.TOTALS),
+        "documents.csv": tables.csv(reconciliation.documents, tables.DOCUMENTS),
+    }
+    return [_put(out / name, content) for name, content in contents.items()]
+
+
+def _put(path: Path, content: bytes) -> Path:
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_bytes(content)
+    os.replace(aside, path)
+    return path
