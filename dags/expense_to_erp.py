@@ -25,23 +25,23 @@ from typing import Any
 from airflow import sdk
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk.exceptions import AirflowFailException
-from claimpost_steps import RETRIES, given, run
 
 from etl import config, errors
+from etl.airflow_tasks import RETRIES, given, run
 
 
 @sdk.task
-def land(feed_id: str) -> int:
-    """Take what is complete at the source, and release it there once it is safe here."""
-    return len(run("extract", feed_id))
+def land(feed_id: str) -> list[str]:
+    """Take what is complete at the source, and release it there once it is safe here; its sha256."""
+    return run("extract", feed_id)
 
 
 @sdk.task
-def seal(feed_id: str, sealed: sdk.Asset) -> int:
+def seal(feed_id: str, sealed: sdk.Asset) -> list[str]:
     """Clean, validate, map and seal; each batch left to load becomes one partition, and so one load run."""
     batch_ids = run("build", feed_id)
     sdk.get_current_context()["outlet_events"][sealed].add_partitions(batch_ids)
-    return len(batch_ids)
+    return batch_ids
 
 
 @sdk.task(pool="erp")

@@ -1,6 +1,6 @@
 """How a task of Airflow runs a step of etl.pipeline: retries by kind of error, connections, what the run is for.
 
-No DAGs here (.airflowignore). Nothing heavy is imported until a task runs.
+Only DAG files import this. Nothing heavy is imported until a task runs.
 """
 
 from __future__ import annotations
@@ -31,11 +31,15 @@ RETRIES: Final = {
 
 
 def run(step: str, feed_id: str, *values: str) -> Any:
-    """Open the feed and run one step of etl.pipeline on it; connections are looked up in Airflow first."""
+    """Open the feed and run one step of etl.pipeline on it, under the name of this Airflow run.
+
+    Connections come from AIRFLOW_CONN_<ID>, then from Airflow, then from the feed's own default.
+    """
     from etl import pipeline, transport
 
     transport.use_resolver(connection)
-    return getattr(pipeline, step)(pipeline.open(feed_id), *values)
+    run_id = get_current_context()["dag_run"].run_id
+    return getattr(pipeline, step)(pipeline.open(feed_id, f"{feed_id}/{run_id}"), *values)
 
 
 def connection(connection_id: str) -> str:
@@ -44,7 +48,7 @@ def connection(connection_id: str) -> str:
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     try:
-        return Connection.get(connection_id).as_json()
+        return str(Connection.get(connection_id).as_json())
     except AirflowNotFoundException:
         return ""
 
@@ -52,4 +56,4 @@ def connection(connection_id: str) -> str:
 def given(name: str) -> str:
     """What this run is for: its partition key, else the value that somebody gave it by hand."""
     context = get_current_context()
-    return context["dag_run"].partition_key or context["params"][name]
+    return str(context["dag_run"].partition_key or context["params"][name])

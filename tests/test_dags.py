@@ -1,0 +1,169 @@
+"""The DAGs: what Airflow reads from the file, and the whole way through Airflow itself, in one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etl import errors
+from sandbox import airflow_home
+
+PROJECT = Path(__file__).resolve().parent.parent
+FEEDS = sorted(path.stem for path in (PROJECT / "mappings/feeds").glob("*.yml"))
+STEPS = {
+    "extract": ["land"],
+    "build": ["seal"],
+    "load": ["deliver", "simulate", "acknowledge", "prove"],
+    "reconcile": ["compare", "judge"],
+}
+# One process pays for Airflow's import and its database once.
+pytestmark = pytest.mark.xdist_group("airflow")
+
+PARSE = """
+import sys, time
+from airflow.dag_processing.dagbag import DagBag
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+before, started = set(sys.modules), time.process_time()
+bag = DagBag(dag_folder=sys.argv[1], safe_mode=False)
+spent = time.process_time() - started
+heavy = {"pandas", "great_expectations", "pandera", "pyarrow", "paramiko", "etl.pipeline"} & (set(sys.modules) - before)
+print(len(bag.dags), spent, sorted(heavy), bag.import_errors)
+"""
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An Airflow home of this test process with an empty SQLite database; imported after its settings are set."""
+    home = tmp_path_factory.mktemp("airflow")
+    kept = dict(os.environ)
+    os.environ.update(airflow_home.environment(home, f"sqlite:///{home}/airflow.db", level="ERROR"))
+    airflow_home.prepare({})
+    yield home
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+def dag_bag(folder: Path = PROJECT / "dags") -> Any:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=folder, safe_mode=False)
+    assert bag.import_errors == {}
+    return bag
+
+
+def in_a_new_process(code: str, arguments: list[str], home: Path, mappings: Path) -> str:
+    settings = airflow_home.environment(home, f"sqlite:///{home}/airflow.db", level="ERROR")
+    environment = {**os.environ, **settings, "CLAIMPOST_MAPPINGS": str(mappings)}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+
+
+def feeds_folder(folder: Path, feeds: dict[str, str]) -> Path:
+    """A mappings folder with these feed files (name -> text)."""
+    (folder / "feeds").mkdir(parents=True)
+    for name, text in feeds.items():
+        (folder / "feeds" / f"{name}.yml").write_text(text, "utf-8")
+    return folder
+
+
+def test_every_feed_has_its_four_dags(airflow: Path) -> None:
+    bag = dag_bag()
+
+    assert sorted(bag.dags) == sorted(f"{feed}__{step}" for feed in FEEDS for step in STEPS)
+    assert {step: [task.task_id for task in bag.dags[f"sample__{step}"].topological_sort()] for step in STEPS} == STEPS
+
+
+def test_every_dag_names_its_owner_and_tells_operations_what_to_do(airflow: Path) -> None:
+    for dag in dag_bag().dags.values():
+        assert "claimpost" in dag.tags
+        assert {task.owner for task in dag.tasks} == {"finance-systems"}
+        assert all(f"`{name}`" in dag.doc_md for name in ("land", "seal", "deliver", "acknowledge", "judge"))
+        assert not dag.catchup
+
+
+def test_the_dags_follow_one_another(airflow: Path) -> None:
+    dags = dag_bag().dags
+    schedules = {step: type(dags[f"sample__{step}"].timetable).__name__ for step in STEPS}
+
+    assert schedules == {
+        "extract": "CronDataIntervalTimetable",
+        "build": "AssetTriggeredTimetable",
+        "load": "PartitionedAssetTimetable",
+        "reconcile": "CronTriggerTimetable",
+    }
+    assert [asset.name for asset in dags["sample__extract"].get_task("land").outlets] == ["sample_landed"]
+    assert [asset.name for asset in dags["sample__build"].get_task("seal").outlets] == ["sample_sealed"]
+    assert dags["sample__load"].get_task("prove").trigger_dag_id == "sample__reconcile"
+
+
+def test_only_one_run_takes_from_a_source_and_the_erp_has_its_pool(airflow: Path) -> None:
+    dags = dag_bag().dags
+
+    assert [dags[f"sample__{step}"].max_active_runs for step in ("extract", "build", "reconcile")] == [1, 1, 1]
+    assert dags["sample__load"].get_task("deliver").pool == airflow_home.POOL
+
+
+def test_retries_begin_after_two_minutes_and_grow_to_half_an_hour(airflow: Path) -> None:
+    for dag in dag_bag().dags.values():
+        for task in dag.tasks:
+            assert task.retries >= 4
+            assert task.retry_delay >= timedelta(minutes=2)
+            assert task.retry_exponential_backoff == 2
+            assert task.max_retry_delay == timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (errors.TransientError("NOT_REACHED", value="db", detail="refused"), "retry"),
+        (ConnectionResetError(), "retry"),
+        (TimeoutError(), "retry"),
+        (errors.PermanentError("TOTALS_DIFFER"), "fail"),
+        (errors.ConflictError("CONTENT_CHANGED"), "fail"),
+        (errors.ConfigurationError("CONNECTION"), "fail"),
+        (errors.FileRejected("EMPTY"), "fail"),
+        (AssertionError("a bug"), "fail"),
+        (MemoryError(), "default"),
+    ],
+)
+def test_the_error_says_whether_a_retry_can_help(airflow: Path, error: Exception, action: str) -> None:
+    policy = dag_bag().dags["sample__load"].get_task("deliver").retry_policy
+
+    assert policy.evaluate(error, try_number=1, max_tries=5).action.value == action
+
+
+def test_fifty_feeds_are_read_within_a_second_and_without_heavy_imports(tmp_path: Path) -> None:
+    sample = (PROJECT / "mappings/feeds/sample.yml").read_text("utf-8")
+    feeds = {f"sample{number}": sample.replace("feed: sample\n", f"feed: sample{number}\n") for number in range(50)}
+    mappings = feeds_folder(tmp_path / "mappings", feeds)
+
+    said = in_a_new_process(PARSE, [str(PROJECT / "dags")], tmp_path, mappings)
+
+    dags, seconds, rest = said.split(" ", 2)
+    assert (dags, rest) == ("200", "[] {}")
+    assert float(seconds) <= 1.0
+
+
+def test_a_broken_feed_is_red_with_the_reason_and_the_others_go_on(tmp_path: Path) -> None:
+    sample = (PROJECT / "mappings/feeds/sample.yml").read_text("utf-8")
+    mappings = feeds_folder(tmp_path / "mappings", {"good": sample, "broken": sample.replace("owner:", "ownr:")})
+    code = (
+        "import json, sys\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        "dags = DagBag(dag_folder=sys.argv[1], safe_mode=False).dags\n"
+        "print(json.dumps({name: dag.doc_md for name, dag in dags.items()}))"
+    )
+
+    docs = json.loads(in_a_new_process(code, [str(PROJECT / "dags")], tmp_path, mappings))
+
+    assert sorted(docs) == ["broken__extract", *(f"sample__{step}" for step in sorted(STEPS))]
+    assert "broken.yml" in docs["broken__extract"]
+    assert "owner" in docs["broken__extract"]
