@@ -1,0 +1,209 @@
+"""The command `claimpost`: the same steps as the DAGs, without Airflow.
+
+Exit codes: 0 everything explained, 1 unexplained differences, 2 wrong usage, 3 configuration, 4 an input file was
+rejected, 5 the target refuses, 6 try again. With --json one object goes to standard output and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from etl.errors import ClaimpostError
+
+EXIT_CODES: Final = {
+    0: "everything is explained",
+    1: "differences that nobody has explained yet",
+    2: "the command was used wrongly",
+    3: "a mapping, setting or connection is wrong; nothing was started",
+    4: "an input file was rejected as a whole; the other files went on",
+    5: "the target or source refuses; a retry cannot help",
+    6: "something is busy or away; run it again",
+}
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output, nothing else.")
+
+
+class _Commands(click.Group):
+    """Shows a ClaimpostError as a message with what, where and what to do, and ends with its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ClaimpostError as error:
+            _show_error(error)
+            ctx.exit(error.exit_code)
+
+
+def _show_error(error: ClaimpostError) -> None:
+    what = str(error).removeprefix(f"{error.code} ").removesuffix(error.next_step).strip()
+    click.echo(f"{click.style(error.code, fg='red', bold=True)}  {what}", err=True)
+    click.echo(f"  What to do: {error.next_step}", err=True)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="claimpost")
+def main() -> None:
+    """Post approved expense claims as balanced journals in an ERP, and prove that source = journal = ERP.
+
+    Settings: CLAIMPOST_HOME (default ./.claimpost), CLAIMPOST_MAPPINGS (./mappings), CLAIMPOST_STORE_URL (SQLite under
+    home). Connections: Airflow's, or AIRFLOW_CONN_<ID>.
+    """
+
+
+@main.command()
+@click.argument("feed")
+@click.option("--input", "input_path", type=click.Path(path_type=Path), help="A file or folder in place of the feed's source; it is read only.")  # fmt: skip
+@_JSON
+def run(feed: str, input_path: Path | None, as_json: bool) -> None:
+    """Run a feed: extract, build, load, acknowledge, reconcile."""
+    from etl import pipeline
+
+    context = pipeline.open(feed)
+    with _progress(quiet=as_json) as progress:
+        result = pipeline.run(context, input_path, progress)
+    if as_json:
+        _print_json(result)
+    else:
+        from etl import console
+
+        console.show_run(result)
+    sys.exit(pipeline.exit_code(result))
+
+
+@main.command()
+@_JSON
+def status(as_json: bool) -> None:
+    """List the batches in the store."""
+    from etl import config
+    from etl.pipeline.run import batch_summary
+    from etl.store import Store
+
+    batches = [batch_summary(batch) for batch in Store.open(config.settings().store_url).batches()]
+    if as_json:
+        _print_json({"batches": batches})
+    else:
+        from etl import console
+
+        console.show_batches(batches)
+
+
+@main.command()
+@click.argument("feed")
+@click.option("--period", default="", help="One accounting period, YYYY-MM; default: all.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the report files go.")
+@_JSON
+def reconcile(feed: str, period: str, out: Path | None, as_json: bool) -> None:
+    """Compare source, journals and ERP; write the report."""
+    from etl import pipeline
+
+    context = pipeline.open(feed)
+    pipeline.acknowledge_all(context)
+    result = pipeline.reconcile(context, period, out)
+    if as_json:
+        _print_json(result)
+    else:
+        from etl import console
+
+        console.show_reconciliation(result)
+    sys.exit(0 if result["explained"] else 1)
+
+
+@main.group()
+def show() -> None:
+    """Show what the store knows of one report, journal or batch."""
+
+
+def _show(kind: str, key: str, as_json: bool) -> None:
+    from etl import config
+    from etl.pipeline import inquire
+    from etl.store import Store
+
+    settings = config.settings()
+    found = inquire.FINDERS[kind](Store.open(settings.store_url), settings.home, key)
+    if as_json:
+        _print_json(found)
+    else:
+        from etl import console
+
+        console.show_found(found)
+
+
+@show.command("report")
+@click.argument("report_id")
+@_JSON
+def show_report(report_id: str, as_json: bool) -> None:
+    """Every landed version of a report, what became of it and why."""
+    _show("report", report_id, as_json)
+
+
+@show.command("journal")
+@click.argument("journal_key")
+@_JSON
+def show_journal(journal_key: str, as_json: bool) -> None:
+    """A journal with its lines and the ERP's answer."""
+    _show("journal", journal_key, as_json)
+
+
+@show.command("batch")
+@click.argument("batch_id")
+@_JSON
+def show_batch(batch_id: str, as_json: bool) -> None:
+    """A batch with its totals, history and journals."""
+    _show("batch", batch_id, as_json)
+
+
+@main.command()
+@click.option("--reports", default=400, show_default=True, type=click.IntRange(1, 1_000_000), help="How many reports.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Same seed, same bytes.")
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
+@_JSON
+def sample(reports: int, seed: int, out: Path, as_json: bool) -> None:
+    """Make a sample delivery for the feed `sample`, with a truth file beside it."""
+    from sandbox import sample as generator
+
+    summary = generator.write(out, reports=reports, seed=seed)
+    if as_json:
+        _print_json(summary)
+    else:
+        click.echo(f"{summary['reports']} reports, {summary['lines']} lines in {out}; the faults are in truth.json.")
+
+
+@main.group()
+def mapping() -> None:
+    """Work on the mappings."""
+
+
+@mapping.command("check")
+@_JSON
+def mapping_check(as_json: bool) -> None:
+    """Find every mistake in the mappings folder."""
+    from etl import config, mapping
+
+    folder = config.settings().mappings
+    problems = mapping.check(folder)
+    if as_json:
+        _print_json({"mappings": str(folder), "problems": [{"code": p.code, **_facts(p)} for p in problems]})
+    else:
+        for problem in problems:
+            _show_error(problem)
+        names = ", ".join(mapping.feed_names(folder))
+        click.echo(f"{len(problems)} problems." if problems else f"All feeds can be used: {names}.", err=bool(problems))
+    sys.exit(3 if problems else 0)
+
+
+def _facts(problem: ClaimpostError) -> dict[str, str]:
+    return {name: str(value) for name, value in problem.facts.items()} | {"next_step": problem.next_step}
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _progress(quiet: bool) -> Any:
+    from etl import console
+
+    return console.progress(quiet)

@@ -1,0 +1,118 @@
+"""What people see at the terminal: progress, a run's table, batches, answers. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from etl.errors import CATALOGUE
+
+_OUT = Console(highlight=False)
+_ERR = Console(stderr=True, highlight=False)
+Step = Callable[[str], AbstractContextManager[Any]]
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Step]:
+    """Gives `step(name)`, a context that shows what is going on and how long it took; silent when quiet."""
+    if quiet:
+        yield lambda name: nullcontext()
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=_ERR) as bars:
+
+        @contextmanager
+        def step(name: str) -> Iterator[None]:
+            task = bars.add_task(name, total=1)
+            yield
+            bars.update(task, completed=1)
+
+        yield step
+
+
+def money_text(gross: Mapping[str, str]) -> str:
+    """Amounts per currency with thousands separators, one a line."""
+    return "\n".join(f"{currency} {grouped(amount)}" for currency, amount in gross.items()) or "-"
+
+
+def grouped(amount: str) -> str:
+    """Decimal text with thousands separators: 1234.50 is 1,234.50."""
+    sign, digits = ("-", amount[1:]) if amount.startswith("-") else ("", amount)
+    whole, point, fraction = digits.partition(".")
+    return f"{sign}{int(whole):,}{point}{fraction}"
+
+
+def show_run(result: Mapping[str, Any]) -> None:
+    """The table at the end of a run, the quarantine by reason, and where the report lies."""
+    table = Table(title=f"Feed {result['feed']}", title_justify="left", show_lines=True)
+    for name in ("", "reports", "lines", "amount"):
+        table.add_column(name, justify="right" if name else "left")
+    for name in ("landed", "accepted", "quarantined", "duplicate", "superseded"):
+        part = result[name]
+        table.add_row(name, f"{part['reports']:,}", f"{part['lines']:,}", money_text(part["gross"]))
+    _OUT.print(table)
+    for code, reports in result["reasons"].items():
+        _OUT.print(f"  {code:<18} {reports:>6,} reports   {CATALOGUE[code].next_step}", markup=False)
+    for one in result["files_rejected"]:
+        _OUT.print(f"  file rejected: {one['file']}: {one['reason']}", markup=False)
+    for one in result["files_held"]:
+        checks = "; ".join(f"{h['check']}: {h['found']}, expected {h['expected']}" for h in one.get("held", []))
+        _OUT.print(f"  file held: {one['file']}: {checks}", markup=False)
+    journals = f"journals {result['journals']:,} ({result['journal_lines']:,} lines) in {len(result['batches'])} batches"
+    _OUT.print(f"{journals}; posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}; breaks {result['breaks']:,}")
+    if result["nothing_new"]:
+        _OUT.print("Nothing new: everything found here was loaded before.")
+    _show_report_files(result)
+
+
+def _show_report_files(result: Mapping[str, Any]) -> None:
+    for path in result["report_files"]:
+        if path.endswith(".html"):
+            _OUT.print(f"Report: {path}", markup=False, soft_wrap=True)
+
+
+def show_batches(batches: Sequence[Mapping[str, Any]]) -> None:
+    """Batches as a table."""
+    table = Table(title=f"{len(batches)} batches", title_justify="left")
+    for name in ("batch", "state", "journals", "lines", "debit"):
+        table.add_column(name, justify="left" if name in ("batch", "state") else "right", overflow="fold")
+    for batch in batches:
+        cells = (batch["batch_id"], batch["state"], f"{batch['journals']:,}", f"{batch['lines']:,}", money_text(batch["debit"]))
+        table.add_row(*cells)
+    _OUT.print(table)
+
+
+def show_reconciliation(result: Mapping[str, Any]) -> None:
+    """The verdict, the breaks by code, and the report files."""
+    verdict = "Everything agrees." if result["explained"] else f"{result['breaks']:,} differences need an explanation:"
+    _OUT.print(verdict)
+    for code, count in result["by_code"].items():
+        _OUT.print(f"  {code:<18} {count:>6,}   {CATALOGUE[code].next_step}", markup=False)
+    _show_report_files(result)
+
+
+def show_found(found: Mapping[str, Any]) -> None:
+    """Facts as lines, lists of rows as tables."""
+    for name, value in found.items():
+        if isinstance(value, list):
+            _show_rows(name, value)
+        else:
+            _OUT.print(f"{name}: {value}", markup=False)
+
+
+def _show_rows(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        _OUT.print(f"{name}: none", markup=False)
+        return
+    table = Table(title=name, title_justify="left")
+    shown = [column for column in rows[0] if any(row[column] not in ("", 0) for row in rows)]
+    for column in shown:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(row[column]).replace("[", r"\[") for column in shown))
+    _OUT.print(table)

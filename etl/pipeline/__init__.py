@@ -1,0 +1,16 @@
+"""The steps: extract, build, load, acknowledge, reconcile. Each may run twice, at once, and be killed anywhere.
+
+The work list comes from the store, never from what an earlier step returned; steps hand each other ids and counts.
+"""
+
+from etl.pipeline.build import build
+from etl.pipeline.context import Context, open
+from etl.pipeline.deliver import acknowledge, acknowledge_all, load, prepare, simulate
+from etl.pipeline.extract import extract
+from etl.pipeline.prove import reconcile
+from etl.pipeline.run import exit_code, run, summary
+
+__all__ = [
+    "Context", "acknowledge", "acknowledge_all", "build", "exit_code", "extract", "load", "open", "prepare", "reconcile", "run", "simulate",
+    "summary",
+]  # fmt: skip

@@ -1,0 +1,171 @@
+"""One landed file to journals, in memory: clean, judge, map, balance, render; nothing is written here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from etl import clean, formats, journal, mapping, model, render, versions
+from etl.errors import PermanentError
+from validations import rules, schemas
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A batch ready to be frozen: its journals and the target's bytes."""
+
+    batch: journal.Batch
+    headers: pd.DataFrame
+    lines: pd.DataFrame
+    lineage: pd.DataFrame
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Booking:
+    """What one landed file comes to: outcomes (versions.OUTCOME_COLUMNS), rejects, batches, and its profile."""
+
+    outcomes: pd.DataFrame
+    rejects: pd.DataFrame
+    sealed: tuple[Sealed, ...]
+    profile: pd.DataFrame
+    normalised: Mapping[str, int]
+
+
+def read(bundle: mapping.Bundle, content: bytes, name: str) -> formats.RawFile:
+    """The raw frame of a landed file; raises FileRejected."""
+    return formats.read_delimited(formats.unpack(content, name), name, bundle.source["format"])
+
+
+def name_parts(bundle: mapping.Bundle, name: str) -> dict[str, str]:
+    """The named groups of the feed's file pattern in a file name (`period` of purchase_cards_2014-05.csv)."""
+    found = re.fullmatch(bundle.feed["source"]["files"], name)
+    return found.groupdict() if found else {}
+
+
+def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, known: pd.DataFrame, tables: Path) -> Booking:
+    """Everything that a file's lines become. `known`: the accepted versions of earlier landings.
+
+    Raises PermanentError CONSERVATION when landed and outcomes differ: a defect, nothing is written.
+    """
+    cleaned = clean.clean(raw, bundle.source, name_parts(bundle, name))
+    lines = cleaned.lines
+    hashes = clean.content_hashes(lines)
+    lines = _with_versions(bundle, lines, hashes)
+    found = _with_versions_of(lines, cleaned.rejects)
+    seen, version_of = versions.report_versions(lines, hashes)
+    outcomes, old = versions.classify(seen, known)
+    settled = np.isin(np.array(outcomes, dtype=object), [model.DUPLICATE, model.SUPERSEDED])
+    judged = lines.loc[~settled[version_of]].reset_index(drop=True)
+    bad = np.isin(judged["source_row"].to_numpy(), found["source_row"].to_numpy())
+    policy = rules.check(judged, bundle.feed, bundle.rules, tables, bad)
+    rejects = pd.concat([_of_judged(found, judged), old, policy], ignore_index=True)
+    accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
+    journals, late = _journals(bundle, accepted)
+    rejects = pd.concat([rejects, late], ignore_index=True)
+    held = rules.quarantined(seen, rejects)
+    final = [o if o in (model.DUPLICATE, model.SUPERSEDED) else model.QUARANTINED if bad else model.ACCEPTED
+             for o, bad in zip(outcomes, held.tolist(), strict=True)]  # fmt: skip
+    totals = versions.outcome_frame(lines, version_of, seen, final)
+    _check_conservation(lines, totals)
+    profile = rules.profile(lines, rejects)
+    return Booking(totals, rejects, _seal(bundle, journals), profile, cleaned.normalised)
+
+
+def duplicate_outcomes(bundle: mapping.Bundle, raw: formats.RawFile, name: str) -> pd.DataFrame:
+    """Outcomes of a file whose content was landed before under other bytes: every report is a duplicate."""
+    lines = clean.clean(raw, bundle.source, name_parts(bundle, name)).lines
+    hashes = clean.content_hashes(lines)
+    seen, version_of = versions.report_versions(_with_versions(bundle, lines, hashes), hashes)
+    return versions.outcome_frame(lines, version_of, seen, [model.DUPLICATE] * len(seen))
+
+
+def _with_versions(bundle: mapping.Bundle, lines: pd.DataFrame, hashes: pd.Series) -> pd.DataFrame:
+    """A source without version numbers: the first 12 characters of the content hash are the version."""
+    if "report_version" in bundle.source["fields"]:
+        return lines
+    return lines.assign(report_version=hashes.str.slice(0, 12))
+
+
+def _with_versions_of(lines: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
+    """Rejects with the version that their line got."""
+    if rejects.empty:
+        return rejects
+    by_row = lines.drop_duplicates("source_row").set_index("source_row")["report_version"]
+    rows = rejects["source_row"].map(by_row)
+    return rejects.assign(report_version=model.texts(rows.fillna(rejects["report_version"]).tolist()))
+
+
+def _of_judged(rejects: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """Rejects of reports that are still judged; a duplicate or superseded version needs no reason."""
+    return rejects.loc[rules.quarantined(rejects, judged.assign(outcome=""))]
+
+
+def _journals(bundle: mapping.Bundle, accepted: pd.DataFrame) -> tuple[journal.Journals, pd.DataFrame]:
+    """Journals of the accepted reports, and the rejects of those that cannot be mapped, balanced or rendered."""
+    applied = mapping.apply(bundle, accepted)
+    keep = ~rules.quarantined(applied.lines, applied.rejects)
+    journals = journal.build(bundle, *_only(applied.lines, applied.parts, keep))
+    unfit = [
+        render.check(profile, bundle, *_of_target(bundle, journals, target)[:2])
+        for target, profile in bundle.targets.items()
+    ]
+    late = pd.concat([applied.rejects, journals.rejects, *unfit], ignore_index=True)
+    if not any(len(frame) for frame in unfit):
+        return journals, late
+    fit = journals.headers.loc[~rules.quarantined(journals.headers, late)]
+    return _restricted(journals, fit), late
+
+
+def _only(lines: pd.DataFrame, parts: pd.DataFrame, keep: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lines that are kept, and their parts pointing to the new positions."""
+    if keep.all():
+        return lines, parts
+    place = np.cumsum(keep) - 1
+    at = parts["line"].to_numpy(dtype=np.int64)
+    kept = parts.loc[keep[at]]
+    return lines.loc[keep].reset_index(drop=True), kept.assign(line=place[at[keep[at]]]).reset_index(drop=True)
+
+
+def _restricted(journals: journal.Journals, headers: pd.DataFrame) -> journal.Journals:
+    keys = set(headers["journal_key"])
+    parts = [frame.loc[frame["journal_key"].isin(keys)].reset_index(drop=True) for frame in (journals.lines, journals.lineage)]
+    return journal.Journals(headers.reset_index(drop=True), parts[0], parts[1], journals.rejects)
+
+
+def _of_target(bundle: mapping.Bundle, journals: journal.Journals, target: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    companies = [c for c in bundle.feed["companies"] if bundle.target_of(c)["target"] == target]
+    part = _restricted(journals, journals.headers.loc[journals.headers["company"].isin(companies)])
+    return part.headers, part.lines
+
+
+def _seal(bundle: mapping.Bundle, journals: journal.Journals) -> tuple[Sealed, ...]:
+    schemas.prove(journals.headers, schemas.JOURNAL)
+    schemas.prove(journals.lines, schemas.JOURNAL_LINES)
+    sealed = []
+    for batch in journal.batches(bundle, journals.headers):
+        part = _restricted(journals, journals.headers.iloc[batch.rows])
+        payload = render.render(bundle.targets[batch.target], bundle, batch, part.headers, part.lines)
+        sealed.append(Sealed(batch, part.headers, part.lines, part.lineage, payload))
+    return tuple(sealed)
+
+
+def _check_conservation(lines: pd.DataFrame, totals: pd.DataFrame) -> None:
+    """Landed, counted from the lines themselves, is the sum of the four outcomes (I03)."""
+    codes, names = model.distinct(lines["document_currency"])
+    gross = model.sum_by(lines["gross_minor"].to_numpy(dtype=np.int64), codes, len(names))
+    reports = len(lines[model.REPORT_KEY].drop_duplicates())
+    landed = model.ControlTotals(reports, len(lines), dict(zip(names, gross.tolist(), strict=True)))
+    faults = rules.conservation(landed, *(versions.totals(totals, outcome) for outcome in model.OUTCOMES))
+    if faults:
+        raise PermanentError("CONSERVATION", detail="; ".join(faults))
+
+
+def no_rejects() -> pd.DataFrame:
+    """An empty frame of rejects."""
+    return mapping.reject_frame([])

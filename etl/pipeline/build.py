@@ -1,0 +1,165 @@
+"""Step 2: every open landing is read, judged, mapped and sealed into batches; one transaction per landing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from etl import formats, model, money, render, versions
+from etl.errors import FileRejected
+from etl.model import ControlTotals
+from etl.pipeline import booking
+from etl.pipeline.context import Context, code_version
+from etl.store import BATCH_COLUMNS, Build, Landing
+
+GATE_DOCS = "data_docs"
+_OPEN = ("landed", "held")
+
+
+def build(context: Context) -> list[str]:
+    """Build every open landing of the feed; returns the ids of all its batches that are not delivered yet.
+
+    A file that cannot be read is rejected and the next one is taken. A delivery that the gate finds unusual is held:
+    nothing of it is recorded but its state and the reason, and the next run judges it again.
+    """
+    for landing in context.store.landings(context.feed_id, _OPEN):
+        try:
+            _build_one(context, landing)
+        except FileRejected as error:
+            facts = {"line": str(error.facts.get("line", "")), "reason": str(error), "name": landing.name}
+            context.store.set_landing(
+                context.feed_id, landing.sha256, state="rejected", reason=error.code, totals=facts
+            )
+    return [batch.batch_id for batch in context.store.batches(context.feed_id, ("sealed", "publishing"))]
+
+
+def _build_one(context: Context, landing: Landing) -> None:
+    content = (context.home / "landing" / landing.sha256).read_bytes()
+    raw = booking.read(context.bundle, content, landing.name)
+    fingerprint = formats.fingerprint(raw.frame)
+    if _landed_before(context, landing, raw, fingerprint):
+        outcomes = booking.duplicate_outcomes(context.bundle, raw, landing.name)
+        _record(context, landing, fingerprint, outcomes, booking.no_rejects(), (), "duplicate", {})
+        return
+    known = context.store.known_versions(context.bundle.source_system, [landing.sha256])
+    booked = booking.book(context.bundle, raw, landing.name, known, context.settings.mappings / "tables")
+    unusual = _unusual(context, booked.profile, landing)
+    if unusual:
+        facts = {"held": unusual, "name": landing.name}
+        context.store.set_landing(context.feed_id, landing.sha256, state="held", reason="VOLUME", totals=facts)
+        return
+    _record(context, landing, fingerprint, booked.outcomes, booked.rejects, booked.sealed, "built", booked.normalised)
+
+
+def _landed_before(context: Context, landing: Landing, raw: formats.RawFile, fingerprint: str) -> bool:
+    """Whether an earlier landing of the feed holds the same records, whatever their bytes; proved record by record."""
+    if context.bundle.feed["source"].get("repeated_content") == "accept":
+        return False
+    for earlier in context.store.by_fingerprint(context.feed_id, fingerprint):
+        if earlier.seq >= landing.seq or earlier.state != "built":
+            continue
+        content = (context.home / "landing" / earlier.sha256).read_bytes()
+        if formats.same_content(raw.frame, booking.read(context.bundle, content, earlier.name).frame):
+            return True
+    return False
+
+
+def _unusual(context: Context, profile: pd.DataFrame, landing: Landing) -> list[dict[str, Any]]:
+    """What the batch gate finds: the failed expectations on the delivery's profile, empty when it may go on."""
+    if "gate" not in context.bundle.feed:
+        return []
+    from validations import checkpoints
+
+    return checkpoints.gate(profile, context.bundle.feed, context.home / GATE_DOCS / context.feed_id)
+
+
+def _record(
+    context: Context, landing: Landing, fingerprint: str, outcomes: pd.DataFrame, rejects: pd.DataFrame,
+    sealed: tuple[booking.Sealed, ...], state: str, normalised: Any,
+) -> None:  # fmt: skip
+    known = {batch.batch_id for batch in context.store.batches(context.feed_id)}
+    batches = [_freeze(context, one, one.batch.batch_id in known) for one in sealed]
+    members = [one.headers[["journal_key"]].assign(batch_id=one.batch.batch_id) for one in sealed]
+    journals = [one.headers for one in sealed] or [pd.DataFrame(columns=model.JOURNAL_COLUMNS)]
+    landed = versions.totals(outcomes)
+    context.store.set_landing(
+        context.feed_id, landing.sha256, fingerprint=fingerprint,
+        totals={**_as_json(landed), "normalised": dict(normalised), "run_id": context.run_id},
+    )  # fmt: skip
+    context.store.record_build(
+        Build(
+            context.feed_id, (landing.sha256,), context.bundle.source_system, context.run_id, context.bundle.digest,
+            code_version(), outcomes, rejects, pd.concat(journals, ignore_index=True),
+            pd.concat(members or [pd.DataFrame(columns=["batch_id", "journal_key"])], ignore_index=True),
+            pd.DataFrame(batches, columns=BATCH_COLUMNS), state,
+        )
+    )  # fmt: skip
+
+
+def _as_json(totals: ControlTotals) -> dict[str, Any]:
+    return {"reports": totals.reports, "lines": totals.lines, "gross": dict(totals.gross)}
+
+
+def _freeze(context: Context, sealed: booking.Sealed, recorded: bool) -> dict[str, Any]:
+    """The store's row of a batch; its frames and sealed bytes go into the batch folder unless it is recorded."""
+    if not recorded:
+        _write_folder(context, sealed)
+    batch = sealed.batch
+    return {
+        "batch_id": batch.batch_id, "batch_no": batch.batch_no, "target": batch.target, "company": batch.company,
+        "period": batch.period, "sha256": hashlib.sha256(sealed.payload).hexdigest(), "folder": batch.batch_id,
+        "journals": len(sealed.headers), "lines": len(sealed.lines), "totals": json.dumps(batch_totals(sealed)),
+    }  # fmt: skip
+
+
+def _write_folder(context: Context, sealed: booking.Sealed) -> None:
+    """Write into a folder beside, flush it, and put it in place whole."""
+    batch = sealed.batch
+    folder = context.batch_folder(batch.batch_id)
+    work = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, mode=0o700)
+    for name, frame in (("journals", sealed.headers), ("lines", sealed.lines), ("lineage", sealed.lineage)):
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), work / f"{name}.parquet")
+    payload = work / render.file_name(context.profile(batch.target), batch.batch_id)
+    payload.write_bytes(sealed.payload)
+    for path in work.iterdir():
+        path.chmod(0o600)
+        _sync(path)
+    _replace(work, folder)
+
+
+def batch_totals(sealed: booking.Sealed) -> dict[str, Any]:
+    """Debit and credit per currency of a batch, as exact decimal text, in document and base currency."""
+    at = sealed.lines["journal_key"].map(sealed.headers.set_index("journal_key")["currency"])
+    out: dict[str, Any] = {}
+    for side in ("debit", "credit"):
+        sums = sealed.lines.groupby(at, dropna=False, sort=True)[f"{side}_minor"].sum()
+        out[side] = {str(currency): money.text_of(int(value), str(currency)) for currency, value in sums.items()}
+    base = str(sealed.headers["base_currency"].iat[0])
+    out["base_debit"] = {base: money.text_of(int(sealed.headers["base_debit_minor"].sum()), base)}
+    return out
+
+
+def _replace(work: Path, folder: Path) -> None:
+    """Put a finished folder in place of what a killed attempt may have left there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    work.rename(folder)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,71 @@
+"""What every step needs: the settings, the feed's bundle, the store, and this run's id."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from etl import config, mapping, transport
+from etl.config import Settings
+from etl.store import Store
+
+BATCHES: Final = "batches"
+
+
+@dataclass(frozen=True)
+class Context:
+    """One feed, opened: the steps' only argument beside ids."""
+
+    settings: Settings
+    bundle: mapping.Bundle
+    store: Store
+    run_id: str
+
+    @property
+    def feed_id(self) -> str:
+        return self.bundle.feed_id
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    def batch_folder(self, batch_id: str) -> Path:
+        return self.home / BATCHES / batch_id
+
+    def profile(self, target: str) -> Mapping[str, Any]:
+        return self.bundle.targets[target]
+
+    def target_entry(self, target: str) -> Mapping[str, Any]:
+        """The feed's entry for a target: its connection and path."""
+        return next(entry for entry in self.bundle.feed["targets"] if entry["target"] == target)
+
+    def connection(self, entry: Mapping[str, Any]) -> transport.Connection:
+        """The connection that a source or target entry names."""
+        return transport.connection(entry["connection"], entry.get("default", ""), self.home)
+
+
+def open(feed_id: str, run_id: str = "", settings: Settings | None = None) -> Context:
+    """Open a feed by name with the settings of the environment; raises ConfigurationError."""
+    settings = settings or config.settings()
+    bundle = mapping.load(settings.mappings, feed_id)
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Context(settings, bundle, Store.open(settings.store_url), run_id or new_run_id(feed_id))
+
+
+def new_run_id(feed_id: str) -> str:
+    """A name for one run: the feed and the UTC time it began."""
+    return f"{feed_id}/{now()}"
+
+
+def now() -> str:
+    """The UTC time to the microsecond, ISO text."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def code_version() -> str:
+    """The version of this program, as recorded on every journal."""
+    return metadata.version("claimpost")

@@ -1,0 +1,125 @@
+"""Steps 3 and 4: sealed batches to their targets, and what the ERP answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from etl import erp, render, transport
+from etl.errors import ConflictError, PermanentError
+from etl.pipeline.context import Context, now
+from etl.store import Batch
+
+UNDELIVERED = ("sealed", "publishing")
+UNANSWERED = ("publishing", "published")
+
+
+def load(context: Context, batch_id: str) -> str:
+    """Deliver one batch; returns its state. A batch that is delivered already is left alone."""
+    batch = context.store.batch(batch_id)
+    if batch.state not in UNDELIVERED:
+        return batch.state
+    payload = _sealed_bytes(context, batch)
+    batch = context.store.begin_delivery(batch_id)
+    profile, entry = context.profile(batch.target), context.target_entry(batch.target)
+    DELIVERIES[profile["kind"]](context, batch, payload, profile, entry)
+    return context.store.batch(batch_id).state
+
+
+def _sealed_bytes(context: Context, batch: Batch) -> bytes:
+    """The batch's sealed bytes, proved by their sha256."""
+    path = context.batch_folder(batch.folder) / render.file_name(context.profile(batch.target), batch.batch_id)
+    payload = path.read_bytes()
+    if hashlib.sha256(payload).hexdigest() != batch.sha256:
+        raise ConflictError("CONTENT_CHANGED", field="sealed file", value=str(path))
+    return payload
+
+
+def _load_table(context: Context, batch: Batch, payload: bytes, profile: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+    engine = transport.engine(context.connection(entry))
+    try:
+        _check_ledger(context, batch.target, erp.manifest(engine, batch.target))
+        erp.deliver_table(engine, profile, batch, payload, now())
+    finally:
+        engine.dispose()
+    for before, after in (("sealed", "publishing"), ("publishing", "published")):
+        context.store.move_batch(batch.batch_id, before, after)
+
+
+def _check_ledger(context: Context, target: str, received: list[tuple[str, int]]) -> None:
+    """Refuse to deliver when the target holds batches the store never made: it was restored or is another one."""
+    known = {batch.batch_id for batch in context.store.batches(target=target)}
+    strange = [batch_id for batch_id, _ in received if batch_id not in known]
+    if strange:
+        raise PermanentError("LEDGER_BEHIND_TARGET", value=target, detail=f"batch {strange[0]} and {len(strange) - 1} more")
+
+
+def _load_file(context: Context, batch: Batch, payload: bytes, profile: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+    def claim(part: str) -> bool:
+        return context.store.move_batch(batch.batch_id, "sealed", "publishing", epoch=batch.epoch, token=part)
+
+    name = render.file_name(profile, batch.batch_id)
+    with transport.folder(context.connection(entry), entry.get("path", "")) as session:
+        erp.deliver_file(session, name, payload, batch, claim)
+    context.store.move_batch(batch.batch_id, "publishing", "published")
+
+
+DELIVERIES = {"table": _load_table, "text": _load_file}
+
+
+def acknowledge(context: Context, batch_id: str) -> dict[str, int]:
+    """Read the ERP's answers to one batch and remember them; out: journals posted, rejected and still open."""
+    batch = context.store.batch(batch_id)
+    profile, entry = context.profile(batch.target), context.target_entry(batch.target)
+    connection = context.connection(entry)
+    if profile["acknowledge"]["kind"] == "table":
+        engine = transport.engine(connection)
+        answers = erp.acknowledge_table(engine, profile, batch)
+        engine.dispose()
+    else:
+        with transport.folder(connection, entry.get("path", "")) as session:
+            answers = erp.acknowledge_file(session, profile, batch_id)
+    if len(answers):
+        context.store.acknowledge(batch_id, answers)
+    counts = context.store.members(batch_id=batch_id)["state"].value_counts(sort=False)
+    posted, rejected = int(counts.get("posted", 0)), int(counts.get("rejected", 0))
+    return {"posted": posted, "rejected": rejected, "unknown": batch.journals - posted - rejected}
+
+
+def acknowledge_all(context: Context) -> dict[str, int]:
+    """`acknowledge` for every delivered batch of the feed without a full answer."""
+    total = {"posted": 0, "rejected": 0, "unknown": 0}
+    for batch in context.store.batches(context.feed_id, UNANSWERED):
+        for name, count in acknowledge(context, batch.batch_id).items():
+            total[name] += count
+    return total
+
+
+# --- the bundled sandbox ERP, for feeds that say `simulator: yes`
+
+
+def prepare(context: Context) -> None:
+    """Have the sandbox ERP create its tables and folders at the feed's targets."""
+    _sandbox(context, "prepare")
+
+
+def simulate(context: Context) -> None:
+    """Have the sandbox ERP import what lies at the feed's targets, as a process of its own."""
+    _sandbox(context, "import")
+
+
+def _sandbox(context: Context, verb: str) -> None:
+    if context.bundle.feed.get("simulator") != "yes":
+        return
+    for entry in context.bundle.feed["targets"]:
+        connection = context.connection(entry)
+        where = ["--db", connection.url] if connection.url else ["--drop", connection.path]
+        command = [sys.executable, "-m", "sandbox.erp", verb, *where]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3600)
+        if done.returncode != 0:
+            raise PermanentError("TARGET_CONTRACT", value="sandbox ERP", detail=done.stderr.strip()[-400:] or "failed")
+        json.loads(done.stdout or "{}")

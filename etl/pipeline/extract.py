@@ -1,0 +1,51 @@
+"""Step 1: files that are complete are landed raw, under their sha256, with a receipt; then the source is released."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from etl import sources, transport
+from etl.errors import ConfigurationError
+from etl.pipeline.context import Context
+from etl.transport import FileInfo, Folder
+
+LANDING: Final = "landing"
+
+
+def extract(context: Context, input: Path | None = None) -> list[str]:
+    """Land every complete file of the feed's source, or of `input` in its place; returns their sha256, oldest first.
+
+    A file landed before leaves another receipt and no second landing. Nothing found is an empty list; `input` without
+    a fitting file raises ConfigurationError NO_INPUT. A file that its .ok file contradicts is landed and rejected.
+    """
+    source = context.bundle.feed["source"]
+    if input is not None:
+        return _from_input(context, input, source)
+    with transport.folder(context.connection(source), source.get("path", "")) as session:
+        found = sources.find(
+            session, source["files"], source["complete"],
+            int(source.get("settle_seconds", "60")), int(source.get("files_per_run_max", "1000")),
+        )  # fmt: skip
+        landed = [_land(context, session, info, source["release"]) for info in found.files]
+        for info, fault in found.refused:
+            sha256 = _land(context, session, info, source["release"])
+            facts = {"line": "", "reason": str(fault), "run_id": context.run_id}
+            context.store.set_landing(context.feed_id, sha256, state="rejected", reason=fault.code, totals=facts)
+            landed.append(sha256)
+    return landed
+
+
+def _from_input(context: Context, input: Path, source: Mapping[str, Any]) -> list[str]:
+    found, _ = sources.find_input(input, source["files"]) if input.exists() else ([], [])
+    if not found:
+        raise ConfigurationError("NO_INPUT", file=input, value=context.feed_id, pattern=source["files"])
+    return [_land(context, session, info, "keep") for session, info in found]
+
+
+def _land(context: Context, session: Folder, info: FileInfo, release: str) -> str:
+    def register(sha256: str, size: int) -> None:
+        context.store.register_landing(context.feed_id, sha256, info.name, size, context.run_id)
+
+    return sources.land(session, info, context.home / LANDING, register, release)

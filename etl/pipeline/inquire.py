@@ -1,0 +1,74 @@
+"""Answers to `claimpost show`: everything the store knows of one report, journal or batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from etl import money
+from etl.errors import ConfigurationError
+from etl.store import Store
+
+Found = dict[str, Any]
+
+
+def report(store: Store, home: Path, report_id: str) -> Found:
+    """Every landed version of a report, what became of it and why; raises NOT_FOUND."""
+    frames = store.report(report_id)
+    if frames["outcomes"].empty:
+        raise ConfigurationError("NOT_FOUND", field="report", value=report_id)
+    outcomes = _with_amount(frames["outcomes"], "gross_minor", "document_currency")
+    return {"report_id": report_id, "outcomes": _rows(outcomes)} | {
+        name: _rows(frames[name]) for name in ("rejects", "journals", "members", "landings")
+    }
+
+
+def journal(store: Store, home: Path, journal_key: str) -> Found:
+    """A journal, its lines with amounts as decimal text, where they came from, and the ERP's answer."""
+    headers = store.journals(keys=[journal_key])
+    if headers.empty:
+        raise ConfigurationError("NOT_FOUND", field="journal", value=journal_key)
+    head = _rows(headers)[0]
+    members = store.members(keys=[journal_key])
+    folder = home / "batches" / str(members["batch_id"].iloc[-1])
+    lines = _of_journal(folder / "lines.parquet", journal_key)
+    for side in ("debit", "credit"):
+        lines = _priced(lines, f"{side}_minor", head["currency"])
+        lines = _priced(lines, f"base_{side}_minor", head["base_currency"])
+    lineage = _priced(_of_journal(folder / "lineage.parquet", journal_key), "amount_minor", head["currency"])
+    return {**head, "lines": _rows(lines), "lineage": _rows(lineage), "answers": _rows(members)}
+
+
+def batch(store: Store, home: Path, batch_id: str) -> Found:
+    """A batch with its totals, its history and its journals."""
+    found = store.batch(batch_id)
+    journals = _rows(store.members(batch_id=batch_id))
+    return {**vars(found), "totals": dict(found.totals), "history": _rows(store.events(batch_id)), "members": journals}
+
+
+FINDERS: Final[Mapping[str, Callable[[Store, Path, str], Found]]] = {"report": report, "journal": journal, "batch": batch}
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    columns = [series.tolist() for _, series in frame.items()]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _of_journal(path: Path, journal_key: str) -> pd.DataFrame:
+    return pq.read_table(path, filters=[("journal_key", "=", journal_key)]).to_pandas()
+
+
+def _priced(frame: pd.DataFrame, column: str, currency: str) -> pd.DataFrame:
+    """Minor units replaced by decimal text under the name without `_minor`."""
+    texts = [money.text_of(minor, currency) for minor in frame[column].tolist()]
+    return frame.assign(**{column.removesuffix("_minor"): texts}).drop(columns=column)
+
+
+def _with_amount(frame: pd.DataFrame, column: str, currency: str) -> pd.DataFrame:
+    pairs = zip(frame[column].tolist(), frame[currency].tolist(), strict=True)
+    texts = [money.text_of(minor, name) if name in money.EXPONENT else str(minor) for minor, name in pairs]
+    return frame.assign(**{column.removesuffix("_minor"): texts}).drop(columns=column)

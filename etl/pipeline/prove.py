@@ -1,0 +1,113 @@
+"""Step 5: source = journal = ERP, on the landing receipts, our journals and what the ERP itself says; and the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from etl import erp, model, report, transport
+from etl.pipeline.context import Context, now
+from etl.reconcile import OUTCOME_COLUMNS, Reconciliation, explained
+from etl.reconcile import reconcile as compare
+from etl.store import Batch
+
+HISTORY = 12
+
+
+def reconcile(context: Context, period: str = "", out: Path | None = None, summary: Any = None) -> dict[str, Any]:
+    """Compare and report; out: {"feed", "period", "explained", "breaks", "by_code", "totals", "report_files"}.
+
+    Batches whose journals all agree with the ERP become `reconciled`. The report goes to `out`, by default to the
+    home's reports/<feed>.
+    """
+    at = now()
+    batches = context.store.batches(context.feed_id, period=period)
+    found = _compare(context, batches, period, at)
+    earlier = [_as_history(one) for one in reversed(context.store.reconciliations(context.feed_id, limit=HISTORY))]
+    result = _result(context, found, period)
+    folder = out or context.home / "reports" / context.feed_id
+    history = [*earlier, {"at": at, **result["counts"]}]
+    files = report.write(found, _report_summary(context, summary, found), history, folder, at)
+    context.store.save_reconciliation(context.feed_id, period, result["counts"], result["by_code"])
+    _settle(context, batches, found)
+    return {**result, "report_files": [str(path) for path in files]}
+
+
+def _compare(context: Context, batches: list[Batch], period: str, at: str) -> Reconciliation:
+    journals = context.store.journals(context.feed_id, period)
+    outcomes = context.store.outcomes(context.feed_id)
+    if period:
+        outcomes = outcomes[outcomes["journal_key"].isin(journals["journal_key"])]
+    lines = [pq.read_table(context.home / "batches" / b.folder / "lines.parquet").to_pandas() for b in batches]
+    lines = [frame.astype({c: "str" for c in frame.columns if frame[c].dtype == object}) for frame in lines]
+    empty = pd.DataFrame({c: model.texts([]) for c in model.JOURNAL_LINE_COLUMNS}).astype(_whole_numbers())
+    members = context.store.members(feed_id=context.feed_id, period=period)
+    hours = int(context.bundle.feed["acknowledge_within_hours"])
+    return compare(
+        outcomes[OUTCOME_COLUMNS], journals[model.JOURNAL_COLUMNS], pd.concat(lines or [empty], ignore_index=True),
+        members, _erp_lines(context, journals, period), at, hours,
+    )  # fmt: skip
+
+
+def _whole_numbers() -> dict[str, str]:
+    return {c: "int64" for c in model.JOURNAL_LINE_COLUMNS if c.endswith("_minor") or c == "line_no"}
+
+
+def _erp_lines(context: Context, journals: pd.DataFrame, period: str) -> pd.DataFrame:
+    """What the ERP holds for this feed's companies, without what another feed of ours has put there."""
+    parts = []
+    for entry in context.bundle.feed["targets"]:
+        profile = context.profile(entry["target"])
+        parts.append(read_ledger(context, entry, profile))
+    lines = pd.concat(parts, ignore_index=True)
+    lines = lines[lines["company"].isin(list(context.bundle.feed["companies"]))]
+    if period:
+        known = lines["journal_key"].isin(journals["journal_key"])
+        lines = lines[known | (lines["period"] == period)]
+    strange = sorted(set(lines["journal_key"]) - set(journals["journal_key"]))
+    ours = context.store.journals(keys=strange)["journal_key"] if strange else []
+    return lines[~lines["journal_key"].isin(list(ours))].reset_index(drop=True)
+
+
+def read_ledger(context: Context, entry: Any, profile: Any) -> pd.DataFrame:
+    """The ERP's own lines at one target (model.ERP_LINE_COLUMNS)."""
+    connection = context.connection(entry)
+    if profile["acknowledge"]["kind"] == "table":
+        return erp.read_ledger_table(transport.engine(connection), profile)
+    with transport.folder(connection, entry.get("path", "")) as session:
+        return erp.read_ledger_file(session, profile)
+
+
+def _result(context: Context, found: Reconciliation, period: str) -> dict[str, Any]:
+    open_breaks = found.breaks[~found.breaks["code"].isin(["IN_FLIGHT"])]
+    by_code = {str(code): int(count) for code, count in found.breaks["code"].value_counts(sort=False).sort_index().items()}
+    stages = found.stages
+    counts = {
+        "posted": int(stages["posted_count"].sum()), "breaks": len(open_breaks),
+        "quarantined": int(stages["quarantined_count"].sum()),
+    }  # fmt: skip
+    return {
+        "feed": context.feed_id, "period": period, "explained": explained(found), "breaks": len(open_breaks),
+        "by_code": by_code, "counts": counts,
+    }  # fmt: skip
+
+
+def _as_history(row: dict[str, Any]) -> dict[str, Any]:
+    return {"at": row["at"], **row["totals"]}
+
+
+def _settle(context: Context, batches: list[Batch], found: Reconciliation) -> None:
+    """Acknowledged batches without an open difference are reconciled."""
+    matched = found.documents[found.documents["bucket"] == "matched"].groupby("batch_id", dropna=False).size()
+    for batch in batches:
+        if batch.state == "acknowledged" and int(matched.get(batch.batch_id, 0)) == batch.journals:
+            context.store.move_batch(batch.batch_id, "acknowledged", "reconciled")
+
+
+def _report_summary(context: Context, summary: Any, found: Reconciliation) -> Any:
+    from etl.pipeline.run import feed_summary
+
+    return summary if summary is not None else feed_summary(context)

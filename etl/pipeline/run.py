@@ -1,0 +1,160 @@
+"""All steps in a row, and the one object that says what a run did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from etl import model, money
+from etl.model import ControlTotals
+from etl.pipeline import deliver, prove
+from etl.pipeline.build import build
+from etl.pipeline.context import Context, now
+from etl.pipeline.extract import extract
+from etl.store import Batch, Landing
+
+Step = Callable[[str], AbstractContextManager[Any]]
+
+
+def _silent(_: str) -> AbstractContextManager[Any]:
+    return nullcontext()
+
+
+def run(context: Context, input: Path | None = None, step: Step = _silent) -> dict[str, Any]:
+    """Extract, build, load, acknowledge and reconcile one feed; returns `summary`. `step` shows progress."""
+    started = now()
+    open_before = {one.sha256 for one in context.store.landings(context.feed_id, ("landed", "held"))}
+    with step("Extract"):
+        landed = extract(context, input)
+    with step("Build"):
+        deliver.prepare(context)
+        batch_ids = build(context)
+    with step("Load"):
+        for batch_id in batch_ids:
+            deliver.load(context, batch_id)
+    with step("Acknowledge"):
+        deliver.simulate(context)
+        deliver.acknowledge_all(context)
+    with step("Reconcile"):
+        result = summary(context, [*landed, *sorted(open_before - set(landed))])
+        proof = prove.reconcile(context, summary=result)
+    result |= {"breaks": proof["breaks"], "breaks_by_code": proof["by_code"], "explained": proof["explained"],
+               "report_files": proof["report_files"]}  # fmt: skip
+    context.store.save_run(context.run_id, context.feed_id, started, now(), result, result["conservation"])
+    return result
+
+
+def exit_code(result: dict[str, Any]) -> int:
+    """0 when everything is explained, 4 when a file was rejected, 1 when a difference or a held delivery is open."""
+    if not result["explained"] or not result["conservation"]["holds"]:
+        return 1
+    if result["files_rejected"]:
+        return 4
+    return 1 if result["files_held"] else 0
+
+
+def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
+    """What became of these landings: the object that `claimpost run --json` prints.
+
+    A landing that an earlier run has built counts as landed and duplicate: its content came again.
+    """
+    receipts = [context.store.landing(context.feed_id, sha256) for sha256 in shas]
+    fresh = [one for one in receipts if _decided_now(context, one)]
+    again = [one for one in receipts if one not in fresh and one.state in ("built", "duplicate")]
+    fresh_shas = sorted({one.sha256 for one in fresh})
+    parts = context.store.control_totals(context.feed_id, fresh_shas) if fresh_shas else {}
+    totals = {outcome: parts.get(outcome, ControlTotals()) for outcome in model.OUTCOMES}
+    landed = model.total(_landed(one) for one in [*fresh, *again] if one.state in ("built", "duplicate"))
+    totals[model.DUPLICATE] = model.total([totals[model.DUPLICATE], *(_landed(one) for one in again)])
+    rejected = [one for one in receipts if one.state == "rejected"]
+    batches = [b for b in context.store.batches(context.feed_id) if b.run_id == context.run_id]
+    difference = model.total(totals.values())
+    out: dict[str, Any] = {"feed": context.feed_id, "run_id": context.run_id}
+    out["landed"] = {"files": len(receipts), **_shown(landed)}
+    out |= {outcome: _shown(totals[outcome]) for outcome in model.OUTCOMES}
+    out["reasons"] = _reasons(context, fresh_shas)
+    out["files_rejected"] = [_file(one) for one in rejected]
+    out["files_held"] = [_file(one) for one in receipts if one.state == "held"]
+    out |= {"journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches)}
+    out["batches"] = [batch_summary(b) for b in batches]
+    out |= _answers(context, batches)
+    out["conservation"] = {"holds": _same(landed, difference), "landed": _shown(landed), "outcomes": _shown(difference)}
+    out["nothing_new"] = not fresh and not rejected
+    return out
+
+
+def feed_summary(context: Context) -> dict[str, Any]:
+    """The same object over everything the feed ever landed."""
+    landings = context.store.landings(context.feed_id)
+    totals = context.store.control_totals(context.feed_id)
+    landed = model.total(_landed(one) for one in landings if one.state in ("built", "duplicate"))
+    batches = context.store.batches(context.feed_id)
+    shas = [one.sha256 for one in landings if one.state == "built"]
+    difference = model.total(totals.values())
+    return {
+        "feed": context.feed_id, "run_id": "",
+        "landed": {"files": len(landings), **_shown(landed)},
+        **{outcome: _shown(totals[outcome]) for outcome in model.OUTCOMES},
+        "reasons": _reasons(context, shas),
+        "files_rejected": [_file(one) for one in landings if one.state == "rejected"],
+        "files_held": [_file(one) for one in landings if one.state == "held"],
+        "journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches),
+        "batches": [batch_summary(b) for b in batches], **_answers(context, batches),
+        "conservation": {"holds": _same(landed, difference), "landed": _shown(landed), "outcomes": _shown(difference)},
+        "nothing_new": False,
+    }  # fmt: skip
+
+
+def batch_summary(batch: Batch) -> dict[str, Any]:
+    """One batch as `run --json` and `status --json` show it."""
+    names = ("batch_id", "feed_id", "company", "period", "target", "state", "sha256", "journals", "lines")
+    return {name: getattr(batch, name) for name in names} | {"debit": dict(batch.totals.get("debit", {}))}
+
+
+def _decided_now(context: Context, landing: Landing) -> bool:
+    return landing.totals.get("run_id") == context.run_id or landing.state in ("rejected", "held")
+
+
+def _landed(landing: Landing) -> ControlTotals:
+    return ControlTotals(landing.totals["reports"], landing.totals["lines"], landing.totals["gross"])
+
+
+def _same(one: ControlTotals, other: ControlTotals) -> bool:
+    return _shown(one) == _shown(other)
+
+
+def _shown(totals: ControlTotals) -> dict[str, Any]:
+    known = {k: v for k, v in sorted(totals.gross.items()) if k in money.EXPONENT}
+    gross = {currency: money.text_of(minor, currency) for currency, minor in known.items()}
+    return {"reports": totals.reports, "lines": totals.lines, "gross": gross}
+
+
+def _reasons(context: Context, shas: Sequence[str]) -> dict[str, int]:
+    """Quarantined report versions per code; a report with several reasons counts under each."""
+    if not shas:
+        return {}
+    rejects = context.store.rejects(context.feed_id, shas)
+    rejects = rejects[rejects["outcome"] != "warn"]
+    counts = rejects.drop_duplicates([*model.REPORT_KEY, "code"]).groupby("code", dropna=False, sort=True).size()
+    return {str(code): int(count) for code, count in counts.items()}
+
+
+def _file(landing: Landing) -> dict[str, Any]:
+    facts = {name: landing.totals[name] for name in ("line", "reason", "held") if landing.totals.get(name)}
+    return {"file": landing.name, "sha256": landing.sha256, "code": landing.reason, **facts}
+
+
+def _answers(context: Context, batches: Sequence[Batch]) -> dict[str, int]:
+    """Journals of these batches the ERP has posted, refused, and not answered."""
+    ids = {b.batch_id for b in batches}
+    if not ids:
+        return {"posted": 0, "rejected": 0, "unknown": 0}
+    members = context.store.members(feed_id=context.feed_id)
+    counts = members.loc[members["batch_id"].isin(ids), "state"].value_counts(sort=False)
+    return {
+        "posted": int(counts.get("posted", 0)), "rejected": int(counts.get("rejected", 0)),
+        "unknown": int(counts.get("unknown", 0) + counts.get("sealed", 0)),
+    }  # fmt: skip
+

@@ -1,0 +1,158 @@
+"""The one door in: which files are complete, and how their bytes are landed before the source is released.
+
+Landed means: the bytes lie under their sha256, flushed to the disk, and the receipt is committed. Only after that
+commit may the source move or lose the file (reliability: the durability point).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from etl import transport
+from etl.errors import FileRejected, TransientError
+from etl.transport import FileInfo, Folder, LocalFolder, failpoint
+
+SIDECAR: Final = ".ok"
+ARCHIVE: Final = "archive"
+FILES_PER_RUN_MAX: Final = 10_000
+OK_FILE, SETTLED, NOW = "ok_file", "settled", "now"
+_UNFINISHED: Final = (".part", ".filepart", ".tmp", ".crdownload", SIDECAR, "~")
+_SIDECAR_TEXT: Final = re.compile(r"([0-9]{1,18})\s+([0-9a-f]{64})\s*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files ready to be landed, oldest name first; files whose sidecar contradicts them; names left alone."""
+
+    files: tuple[FileInfo, ...]
+    refused: tuple[tuple[FileInfo, FileRejected], ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def find(session: Folder, pattern: str, complete: str, settle_seconds: int = 60, files_max: int = 1000) -> Found:
+    """The feed's files in a folder that are complete, by the whole name and the rule `complete`.
+
+    ok_file: a sidecar `<name>.ok` holds size and sha256; one that contradicts the file refuses it (SIDECAR).
+    settled: unchanged for settle_seconds. now: taken as they are. At most files_max a run.
+    """
+    names = re.compile(pattern)
+    taken, ignored = [], []
+    for info in session.files():
+        fits = names.fullmatch(info.name) and not info.name.startswith(".") and not info.name.endswith(_UNFINISHED)
+        (taken if fits else ignored).append(info)
+    ready, refused = [], []
+    for info in taken:
+        if len(ready) >= min(files_max, FILES_PER_RUN_MAX):
+            break
+        fault = _sidecar_fault(session, info) if complete == OK_FILE else None
+        if fault is not None:
+            refused.append((info, fault))
+        elif complete == NOW or (complete == OK_FILE and session.stat(info.name + SIDECAR) is not None):
+            ready.append(info)
+        elif complete == SETTLED and time.time() - info.modified >= settle_seconds:
+            ready.append(info)
+    return Found(tuple(ready), tuple(refused), tuple(info.name for info in ignored if not info.name.endswith(SIDECAR)))
+
+
+def _sidecar_fault(session: Folder, info: FileInfo) -> FileRejected | None:
+    """What the .ok file says against its file; None when there is none yet or all agrees."""
+    if session.stat(info.name + SIDECAR) is None:
+        return None
+    text = session.read(info.name + SIDECAR).decode("ascii", "backslashreplace")
+    said = _SIDECAR_TEXT.fullmatch(text)
+    if said is None:
+        return FileRejected("SIDECAR", file=info.name, detail="it does not hold a size and a sha256")
+    if int(said.group(1)) != info.size:
+        return FileRejected("SIDECAR", file=info.name, detail=f"size {info.size}, the .ok file says {said.group(1)}")
+    whole = hashlib.sha256()
+    for chunk in session.chunks(info.name):
+        whole.update(chunk)
+    if whole.hexdigest() != said.group(2):
+        return FileRejected("SIDECAR", file=info.name, detail="the content has another sha256")
+    return None
+
+
+def find_input(path: Path, pattern: str) -> tuple[list[tuple[LocalFolder, FileInfo]], list[str]]:
+    """Files given by hand in place of the source: one file, or every fitting one below a folder, in order of path.
+
+    Out: each with the folder it lies in, and the names that do not fit. They are taken as they are, never released.
+    """
+    names = re.compile(pattern)
+    found, ignored = [], []
+    for file in [path] if path.is_file() else _walk(path):
+        info = LocalFolder(file.parent).stat(file.name)
+        if info is not None and names.fullmatch(file.name):
+            found.append((LocalFolder(file.parent), info))
+        else:
+            ignored.append(file.name)
+    return found, ignored
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        yield from (Path(root) / name for name in sorted(files))
+
+
+def land(
+    session: Folder, info: FileInfo, landing: Path, register: Callable[[str, int], object], release: str = "keep"
+) -> str:
+    """Land one file and return its sha256: bytes, flush, receipt, and only then the release of the source.
+
+    In: `register` commits the receipt of (sha256, size). release: archive | delete | keep. Raises TransientError
+    NOT_REACHED when the file changed while it was read.
+    """
+    sha256 = _fetch(session, info, landing)
+    failpoint("landed")
+    register(sha256, info.size)
+    failpoint("registered")
+    _release(session, info.name, sha256, release)
+    return sha256
+
+
+def _fetch(session: Folder, info: FileInfo, landing: Path) -> str:
+    landing.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = landing / f".{os.urandom(8).hex()}.part"
+    whole, size = hashlib.sha256(), 0
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            for chunk in session.chunks(info.name):
+                file.write(chunk)
+                whole.update(chunk)
+                size += len(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        if size != info.size:
+            detail = f"{info.name} had {info.size} bytes and gave {size}"
+            raise TransientError("NOT_REACHED", value=session.label, detail=detail)
+        failpoint("fetched")
+        part.replace(landing / whole.hexdigest())
+    finally:
+        part.unlink(missing_ok=True)
+    transport.sync_folder(landing)
+    return whole.hexdigest()
+
+
+def _release(session: Folder, name: str, sha256: str, release: str) -> None:
+    """Move the file (and its sidecar) out of the way; one that is gone already was released by another attempt."""
+    if release == "keep":
+        return
+    if release == "archive":
+        session.make_folder(ARCHIVE)
+    for one in (name, name + SIDECAR):
+        if session.stat(one) is None:
+            continue
+        try:
+            if release == "archive":
+                session.posix_rename(one, f"{ARCHIVE}/{sha256[:8]}_{one}")
+            else:
+                session.remove(one)
+        except FileNotFoundError:
+            continue
