@@ -57,14 +57,14 @@ def show_run(result: Mapping[str, Any]) -> None:
         table.add_row(name, f"{part['reports']:,}", f"{part['lines']:,}", money_text(part["gross"]))
     _OUT.print(table)
     for code, reports in result["reasons"].items():
-        _OUT.print(f"  {code:<18} {reports:>6,} reports   {CATALOGUE[code].next_step}", markup=False)
+        _OUT.print(f"  {code:<18} {reports:>6,} reports   {CATALOGUE[code].next_step}", markup=False, soft_wrap=True)
     for one in result["files_rejected"]:
-        _OUT.print(f"  file rejected: {one['file']}: {one['reason']}", markup=False)
+        _OUT.print(f"  file rejected: {one['file']}: {one['reason']}", markup=False, soft_wrap=True)
     for one in result["files_held"]:
         checks = "; ".join(f"{h['check']}: {h['found']}, expected {h['expected']}" for h in one.get("held", []))
-        _OUT.print(f"  file held: {one['file']}: {checks}", markup=False)
+        _OUT.print(f"  file held: {one['file']}: {checks}", markup=False, soft_wrap=True)
     journals = f"journals {result['journals']:,} ({result['journal_lines']:,} lines) in {len(result['batches'])} batches"
-    _OUT.print(f"{journals}; posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}; breaks {result['breaks']:,}")
+    _OUT.print(f"{journals}; posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}; breaks {result['breaks']:,}", soft_wrap=True)
     if result["nothing_new"]:
         _OUT.print("Nothing new: everything found here was loaded before.")
     _show_report_files(result)
@@ -92,7 +92,7 @@ def show_reconciliation(result: Mapping[str, Any]) -> None:
     verdict = "Everything agrees." if result["explained"] else f"{result['breaks']:,} differences need an explanation:"
     _OUT.print(verdict)
     for code, count in result["by_code"].items():
-        _OUT.print(f"  {code:<18} {count:>6,}   {CATALOGUE[code].next_step}", markup=False)
+        _OUT.print(f"  {code:<18} {count:>6,}   {CATALOGUE[code].next_step}", markup=False, soft_wrap=True)
     _show_report_files(result)
 
 

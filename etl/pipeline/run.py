@@ -61,14 +61,14 @@ def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
     A landing that an earlier run has built counts as landed and duplicate: its content came again.
     """
     receipts = [context.store.landing(context.feed_id, sha256) for sha256 in shas]
-    fresh = [one for one in receipts if _decided_now(context, one)]
-    again = [one for one in receipts if one not in fresh and one.state in ("built", "duplicate")]
-    fresh_shas = sorted({one.sha256 for one in fresh})
+    fresh_shas = sorted({one.sha256 for one in receipts if _decided_now(context, one)})
+    fresh, again = _first_time(receipts, fresh_shas)
     parts = context.store.control_totals(context.feed_id, fresh_shas) if fresh_shas else {}
     totals = {outcome: parts.get(outcome, ControlTotals()) for outcome in model.OUTCOMES}
     landed = model.total(_landed(one) for one in [*fresh, *again] if one.state in ("built", "duplicate"))
     totals[model.DUPLICATE] = model.total([totals[model.DUPLICATE], *(_landed(one) for one in again)])
-    rejected = [one for one in receipts if one.state == "rejected"]
+    unique = list({one.sha256: one for one in receipts}.values())
+    rejected = [one for one in unique if one.state == "rejected"]
     batches = [b for b in context.store.batches(context.feed_id) if b.run_id == context.run_id]
     difference = model.total(totals.values())
     out: dict[str, Any] = {"feed": context.feed_id, "run_id": context.run_id}
@@ -76,7 +76,7 @@ def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
     out |= {outcome: _shown(totals[outcome]) for outcome in model.OUTCOMES}
     out["reasons"] = _reasons(context, fresh_shas)
     out["files_rejected"] = [_file(one) for one in rejected]
-    out["files_held"] = [_file(one) for one in receipts if one.state == "held"]
+    out["files_held"] = [_file(one) for one in unique if one.state == "held"]
     out |= {"journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches)}
     out["batches"] = [batch_summary(b) for b in batches]
     out |= _answers(context, batches)
@@ -115,6 +115,18 @@ def batch_summary(batch: Batch) -> dict[str, Any]:
 
 def _decided_now(context: Context, landing: Landing) -> bool:
     return landing.totals.get("run_id") == context.run_id or landing.state in ("rejected", "held")
+
+
+def _first_time(receipts: Sequence[Landing], fresh_shas: Sequence[str]) -> tuple[list[Landing], list[Landing]]:
+    """Receipts whose content this run decided, and those of content that was there before (also within this run)."""
+    fresh: dict[str, Landing] = {}
+    again = []
+    for one in receipts:
+        if one.sha256 in fresh_shas and one.sha256 not in fresh:
+            fresh[one.sha256] = one
+        elif one.state in ("built", "duplicate"):
+            again.append(one)
+    return list(fresh.values()), again
 
 
 def _landed(landing: Landing) -> ControlTotals:

@@ -1,0 +1,190 @@
+"""Delimited text, read strictly: a declared header, the same number of fields on every line, sound quoting.
+
+The fast path is pyarrow.csv with every column text. It is entered only when quoting was proved sound; whatever it
+refuses is read again record by record, to name the line. Physical lines are the unit: `source_row` is the line of the
+file, and lines = header + records (+ trailer) unless line breaks in fields are declared.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+
+from etl.errors import FileRejected
+from etl.formats.containers import content_type
+from etl.formats.encodings import line_at, to_utf8
+from etl.formats.headers import choose_layout, split_line
+from etl.formats.layout import SOURCE_ROW, Format, Layout
+from etl.formats.records import Records, Span, check_quoting, split_records
+from etl.formats.trailers import check_trailer
+
+BLOCK_BYTES: Final = 2**22
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file as text: `frame` has the layout's columns and source_row (physical line, int64); `lines` = all lines.
+
+    `trailer` holds what the trailer said: "count" and the sum of each declared column, as written.
+    """
+
+    frame: pd.DataFrame
+    lines: int
+    trailer: Mapping[str, str]
+
+
+def read_delimited(content: bytes, name: str, format: Mapping[str, Any]) -> RawFile:
+    """The whole file, or FileRejected with the catalogue's code and the line where one line is to blame."""
+    rules = Format.of(format)
+    if len(content) > rules.limits["bytes"]:
+        raise FileRejected("SIZE", file=name, found=f"{len(content)} bytes", limit=rules.limits["bytes"])
+    what = content_type(content)
+    if what:
+        raise FileRejected("CONTENT_TYPE", file=name, found=what)
+    text = to_utf8(content, name, rules.encoding)
+    if not text or text.isspace():
+        raise FileRejected("EMPTY", file=name)
+    _check_line_ends(text, name)
+    parts = _parts(text, name, rules)
+    layout, span = parts.layout, parts.span
+    if span.start == span.stop and parts.trailer.get("count") != "0":
+        raise FileRejected("EMPTY", file=name)
+    records = split_records(span, rules.line_breaks)
+    if len(records) > rules.limits["rows"]:
+        raise FileRejected("SIZE", file=name, found=f"{len(records)} rows", limit=rules.limits["rows"])
+    check_quoting(span, records, rules)
+    table = _table(span, records, rules, layout)
+    if table.num_rows != len(records):
+        raise FileRejected("RECORD_COUNT", file=name, line=span.line, expected=len(records), found=table.num_rows)
+    rows = records.lines()
+    _check_field_length(table, rows, name, rules.limits["field_characters"])
+    if rules.trailer:
+        check_trailer(table, parts.trailer, name, rules)
+    lines = span.line - 1 + len(records.feeds) + (rules.trailer is not None)
+    return RawFile(_frame(table, rows), lines, parts.trailer)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    layout: Layout
+    span: Span
+    trailer: Mapping[str, str]
+
+def _parts(text: bytes, name: str, rules: Format) -> _Parts:
+    """Preamble, header, records and trailer told apart; blank lines at the end belong to none of them."""
+    end = len(text)
+    while text[end - 1] in b"\r\n":
+        end -= 1
+    at = 0
+    for line in range(1, rules.preamble_lines + 1):
+        ending = _line_end(text, at, end)
+        _check_mark(text[at:ending], name, line, rules.preamble_marks.get(line))
+        at = ending
+    header = _line_end(text, at, end)
+    line = rules.preamble_lines + 1
+    layout = choose_layout(text[at:header], name, line, rules)
+    stop = _line_end(text, end, end)
+    trailer: Mapping[str, str] = {}
+    if rules.trailer:
+        last = max(text.rfind(b"\n", 0, end) + 1, header)
+        trailer, stop = _read_trailer(text[last:end], name, rules), last
+    elif stop == end:
+        last_line = line_at(text, end)
+        raise FileRejected("INCOMPLETE", file=name, line=last_line, detail=f"line {last_line} has no line end")
+    return _Parts(layout, Span(text, min(header, stop), stop, line + 1, name), trailer)
+
+
+def _line_end(text: bytes, at: int, end: int) -> int:
+    """The offset after the line feed that follows, or the end of the data where there is none."""
+    found = text.find(b"\n", at)
+    return found + 1 if found >= 0 else max(end, at)
+
+
+def _check_mark(line: bytes, name: str, number: int, mark: str | None) -> None:
+    written = line.decode().rstrip("\r\n")
+    if mark is not None and written != mark:
+        raise FileRejected("ENVIRONMENT", file=name, line=number, found=repr(written), expected=repr(mark))
+
+
+def _read_trailer(line: bytes, name: str, rules: Format) -> Mapping[str, str]:
+    trailer = rules.trailer
+    assert trailer is not None
+    cells = split_line(line.decode(), rules.delimiter) or [""]
+    wanted = {**({"count": trailer.count} if trailer.count is not None else {}), **trailer.sums}
+    if cells[0] != trailer.mark:
+        raise FileRejected("INCOMPLETE", file=name, detail=f"the last line is not the trailer {trailer.mark}")
+    if len(cells) <= max([0, *wanted.values()]):
+        raise FileRejected("INCOMPLETE", file=name, detail=f"the trailer has {len(cells)} fields")
+    return {key: cells[position] for key, position in wanted.items()}
+
+
+def _check_line_ends(text: bytes, name: str) -> None:
+    if text.find(b"\r") < 0 or text.count(b"\r") == text.count(b"\r\n"):
+        return
+    at = text.find(b"\r")
+    while text[at + 1 : at + 2] == b"\n":
+        at = text.find(b"\r", at + 1)
+    raise FileRejected("LINE_END", file=name, line=line_at(text, at))
+
+
+def _table(span: Span, records: Records, rules: Format, layout: Layout) -> pa.Table:
+    if not len(records):
+        return pa.table({name: pa.array([], type=pa.large_string()) for name in layout.names})
+    names = [str(position) for position in range(len(layout.names))]
+    kinds = dict.fromkeys(names, pa.large_string())
+    try:
+        table = arrow_csv.read_csv(
+            pa.py_buffer(memoryview(span.text)[span.start : span.stop]),
+            read_options=arrow_csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=rules.delimiter,
+                quote_char='"' if records.texts is not None else False,
+                newlines_in_values=rules.line_breaks and records.texts is not None,
+                ignore_empty_lines=False,
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=kinds, null_values=[], strings_can_be_null=False, quoted_strings_can_be_null=False,
+                check_utf8=False,
+            ),
+        )  # fmt: skip
+    except pa.ArrowInvalid:
+        table = _table_by_record(span, rules, names)
+    return table.rename_columns(list(layout.names))
+
+
+def _table_by_record(span: Span, rules: Format, names: list[str]) -> pa.Table:
+    """The same table, record by record: names the first line with a wrong number of fields."""
+    lines = span.text[span.start : span.stop].decode().removesuffix("\n").split("\n")
+    reader = csv.reader((line + "\n" for line in lines), delimiter=rules.delimiter, strict=True)
+    rows, line = [], span.line
+    for row in reader:
+        if len(row) != len(names):
+            raise FileRejected("FIELD_COUNT", file=span.name, line=line, found=len(row), expected=len(names))
+        rows.append(row)
+        line = span.line + reader.line_num
+    columns = list(zip(*rows, strict=True))
+    return pa.table({n: pa.array(columns[int(n)], type=pa.large_string()) for n in names})
+
+
+def _check_field_length(table: pa.Table, rows: Any, name: str, limit: int) -> None:
+    for column in table.column_names:
+        if (pc.max(pc.binary_length(table[column])).as_py() or 0) <= limit:
+            continue
+        lengths = np.asarray(pc.utf8_length(table[column]).to_numpy())
+        if lengths.max() > limit:
+            row = int(np.argmax(lengths > limit))
+            found = f"line {rows[row]} has {lengths[row]} characters in {column}"
+            raise FileRejected("SIZE", file=name, line=int(rows[row]), found=found, limit=limit)
+
+
+def _frame(table: pa.Table, rows: Any) -> pd.DataFrame:
+    columns: dict[str, Any] = {name: pd.Series(pd.array(table[name], dtype="str")) for name in table.column_names}
+    return pd.DataFrame({**columns, SOURCE_ROW: rows})
