@@ -56,7 +56,9 @@ def main() -> None:
 
 @main.command()
 @click.argument("feed")
-@click.option("--input", "input_path", type=click.Path(path_type=Path), help="A file or folder in place of the feed's source; it is read only.")  # fmt: skip
+@click.option(
+    "--input", "input_path", type=click.Path(path_type=Path), help="A file or folder in place of the source; read only."
+)
 @_JSON
 def run(feed: str, input_path: Path | None, as_json: bool) -> None:
     """Run a feed: extract, build, load, acknowledge, reconcile."""

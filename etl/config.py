@@ -80,10 +80,12 @@ def read_yaml(content: bytes, file: str) -> Document:
         events = list(_plain_events(text, file))
         node = yaml.compose(text, Loader=yaml.SafeLoader) if events else None
     except UnicodeDecodeError as error:
-        raise ConfigurationError("YAML", file=file, line=content[: error.start].count(b"\n") + 1, detail="not UTF-8") from error
+        raise ConfigurationError(
+            "YAML", file=file, line=content[: error.start].count(b"\n") + 1, detail="not UTF-8"
+        ) from error
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        marks = [mark.line + 1 for mark in (error.problem_mark, error.context_mark) if mark is not None]
+        line = marks[0] if marks else 1
         raise ConfigurationError("YAML", file=file, line=line, detail=error.problem or "not YAML") from error
     lines: dict[tuple[str | int, ...], int] = {}
     value = _plain(node, file, (), lines) if node is not None else {}
@@ -94,7 +96,7 @@ def read_yaml(content: bytes, file: str) -> Document:
 
 def _plain_events(text: str, file: str) -> Any:
     for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise ConfigurationError("YAML", file=file, line=line, detail="anchors and aliases are not allowed")
         if getattr(event, "tag", None):
@@ -140,7 +142,9 @@ def check(document: Document, kind: str) -> list[ConfigurationError]:
         path = tuple(deepest.absolute_path)
         field = ".".join(map(str, path)) or "document"
         line = document.line(*_named(path, deepest.message))
-        problems.append(ConfigurationError("SCHEMA", file=document.file, line=line, field=field, detail=deepest.message))
+        problems.append(
+            ConfigurationError("SCHEMA", file=document.file, line=line, field=field, detail=deepest.message)
+        )
     return problems
 
 

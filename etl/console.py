@@ -63,8 +63,9 @@ def show_run(result: Mapping[str, Any]) -> None:
     for one in result["files_held"]:
         checks = "; ".join(f"{h['check']}: {h['found']}, expected {h['expected']}" for h in one.get("held", []))
         _OUT.print(f"  file held: {one['file']}: {checks}", markup=False, soft_wrap=True)
-    journals = f"journals {result['journals']:,} ({result['journal_lines']:,} lines) in {len(result['batches'])} batches"
-    _OUT.print(f"{journals}; posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}; breaks {result['breaks']:,}", soft_wrap=True)
+    made = f"journals {result['journals']:,} ({result['journal_lines']:,} lines) in {len(result['batches'])} batches"
+    answers = f"posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}"
+    _OUT.print(f"{made}; {answers}; breaks {result['breaks']:,}", soft_wrap=True)
     if result["nothing_new"]:
         _OUT.print("Nothing new: everything found here was loaded before.")
     _show_report_files(result)
@@ -82,7 +83,13 @@ def show_batches(batches: Sequence[Mapping[str, Any]]) -> None:
     for name in ("batch", "state", "journals", "lines", "debit"):
         table.add_column(name, justify="left" if name in ("batch", "state") else "right", overflow="fold")
     for batch in batches:
-        cells = (batch["batch_id"], batch["state"], f"{batch['journals']:,}", f"{batch['lines']:,}", money_text(batch["debit"]))
+        cells = (
+            batch["batch_id"],
+            batch["state"],
+            f"{batch['journals']:,}",
+            f"{batch['lines']:,}",
+            money_text(batch["debit"]),
+        )
         table.add_row(*cells)
     _OUT.print(table)
 

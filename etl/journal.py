@@ -129,7 +129,9 @@ def _with_rates(bundle: mapping.Bundle, headers: pd.DataFrame, faults: mapping.F
 # --- lines
 
 
-def _merged(bundle: mapping.Bundle, lines: pd.DataFrame, parts: pd.DataFrame, journal_of: Ints) -> tuple[pd.DataFrame, Ints]:
+def _merged(
+    bundle: mapping.Bundle, lines: pd.DataFrame, parts: pd.DataFrame, journal_of: Ints
+) -> tuple[pd.DataFrame, Ints]:
     """Journal lines in order, equal ones of a merging rule summed; and the line that each part went into.
 
     A part whose line came to zero went nowhere: -1.
@@ -264,14 +266,22 @@ def _with_sides(bundle: mapping.Bundle, headers: pd.DataFrame, merged: pd.DataFr
 
 def _content_hashes(headers: pd.DataFrame, merged: pd.DataFrame, starts: Ints) -> list[str]:
     journal = pa.array(merged["journal"].to_numpy(dtype=np.int64))
-    head = model.joined([_CANONICAL, *(model.utf8(headers[c]) for c in ("posting_date", "currency", "base_currency", "rate"))])
+    head = model.joined(
+        [_CANONICAL, *(model.utf8(headers[c]) for c in ("posting_date", "currency", "base_currency", "rate"))]
+    )
     names = ["purpose", "account", *DIMENSIONS]
     amounts = ["debit_minor", "credit_minor", "base_debit_minor", "base_credit_minor"]
-    rows = [head.take(journal), *(model.utf8(merged[c]) for c in names), *(model.utf8(merged[c].astype("str")) for c in amounts)]
+    rows = [
+        head.take(journal),
+        *(model.utf8(merged[c]) for c in names),
+        *(model.utf8(merged[c].astype("str")) for c in amounts),
+    ]
     return model.hash_runs(model.joined(rows), starts)
 
 
-def _lineage(lines: pd.DataFrame, parts: pd.DataFrame, line_of_part: Ints, headers: pd.DataFrame, merged: pd.DataFrame) -> pd.DataFrame:
+def _lineage(
+    lines: pd.DataFrame, parts: pd.DataFrame, line_of_part: Ints, headers: pd.DataFrame, merged: pd.DataFrame
+) -> pd.DataFrame:
     """Which part of each journal line came from which expense line (model.LINEAGE_COLUMNS)."""
     size = int(max(merged["was"].max() if len(merged) else -1, line_of_part.max(initial=-1))) + 1
     now = np.full(size + 1, -1, dtype=np.int64)
@@ -314,7 +324,9 @@ def batches(bundle: mapping.Bundle, headers: pd.DataFrame) -> Iterator[Batch]:
 
 def _batch(bundle: mapping.Bundle, headers: pd.DataFrame, company: str, period: str, rows: Ints) -> Batch:
     entry: Mapping[str, Any] = bundle.target_of(company)
-    members = model.joined([model.utf8(headers["journal_key"].iloc[rows]), model.utf8(headers["content_hash"].iloc[rows])])
+    members = model.joined(
+        [model.utf8(headers["journal_key"].iloc[rows]), model.utf8(headers["content_hash"].iloc[rows])]
+    )
     whole = hashlib.sha256("\n".join([entry["target"], *members.to_pylist()]).encode()).hexdigest()
     words = [bundle.feed_id[:12], company[:10], period, entry["target"][:6], whole[:8]]
     batch_id = "-".join("".join(c if c.isalnum() else "-" for c in word) for word in words).upper()

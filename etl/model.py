@@ -11,6 +11,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -171,7 +172,7 @@ def hash_runs(rows: pa.Array, starts: Ints) -> list[str]:
     offsets = np.frombuffer(lines.buffers()[1], dtype=np.int64)[lines.offset : lines.offset + len(lines) + 1]
     content = memoryview(lines.buffers()[2]) if lines.buffers()[2] is not None else memoryview(b"")
     edges = np.append(offsets[starts], offsets[len(lines)]).tolist()
-    return [hashlib.sha256(content[a:b]).hexdigest() for a, b in zip(edges, edges[1:], strict=False)]
+    return [hashlib.sha256(content[a:b]).hexdigest() for a, b in pairwise(edges)]
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,12 @@ def _exponents(currencies: pd.Series) -> Ints:
 
 
 def _check_table(
-    profile: Profile, bundle: mapping.Bundle, headers: pd.DataFrame, lines: pd.DataFrame, at: Ints, faults: mapping.Faults
+    profile: Profile,
+    bundle: mapping.Bundle,
+    headers: pd.DataFrame,
+    lines: pd.DataFrame,
+    at: Ints,
+    faults: mapping.Faults,
 ) -> None:
     columns = _table_columns(profile, bundle, headers, lines, at, None)
     for name, rule in profile["columns"].items():
@@ -144,7 +149,12 @@ def _is_component(name: str) -> bool:
 
 
 def _check_text(
-    profile: Profile, bundle: mapping.Bundle, headers: pd.DataFrame, lines: pd.DataFrame, at: Ints, faults: mapping.Faults
+    profile: Profile,
+    bundle: mapping.Bundle,
+    headers: pd.DataFrame,
+    lines: pd.DataFrame,
+    at: Ints,
+    faults: mapping.Faults,
 ) -> None:
     unnamed = np.flatnonzero(pc.equal(_roots(profile, lines["account"]), "").to_numpy(zero_copy_only=False))
     faults.add(at[unnamed], "REFERENCE", "account", lines["account"].iloc[unnamed].tolist(), "beancount account names")
@@ -192,7 +202,10 @@ def _render_beancount(
 
 
 def _transaction_heads(profile: Profile, headers: pd.DataFrame) -> pa.Array:
-    column = {name: model.utf8(headers[name]) for name in ("posting_date", "journal_key", "journal_id", "company", "period", "report_id")}
+    column = {
+        name: model.utf8(headers[name])
+        for name in ("posting_date", "journal_key", "journal_id", "company", "period", "report_id")
+    }
     payee, narration = (_quoted(profile, model.utf8(headers[c])) for c in ("employee_id", "description"))
     return model.joined(
         [

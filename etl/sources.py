@@ -20,7 +20,7 @@ from etl.errors import FileRejected, TransientError
 from etl.transport import FileInfo, Folder, LocalFolder, failpoint
 
 SIDECAR: Final = ".ok"
-ARCHIVE: Final = "archive"
+ARCHIVE, DELETE, KEEP = "archive", "delete", "keep"
 FILES_PER_RUN_MAX: Final = 10_000
 OK_FILE, SETTLED, NOW = "ok_file", "settled", "now"
 _UNFINISHED: Final = (".part", ".filepart", ".tmp", ".crdownload", SIDECAR, "~")
@@ -40,31 +40,39 @@ def find(session: Folder, pattern: str, complete: str, settle_seconds: int = 60,
     """The feed's files in a folder that are complete, by the whole name and the rule `complete`.
 
     ok_file: a sidecar `<name>.ok` holds size and sha256; one that contradicts the file refuses it (SIDECAR).
-    settled: unchanged for settle_seconds. now: taken as they are. At most files_max a run.
+    settled: unchanged for settle_seconds. now: taken as they are. At most files_max a run, those refused included.
     """
     names = re.compile(pattern)
-    taken, ignored = [], []
-    for info in session.files():
-        fits = names.fullmatch(info.name) and not info.name.startswith(".") and not info.name.endswith(_UNFINISHED)
-        (taken if fits else ignored).append(info)
-    ready, refused = [], []
-    for info in taken:
-        if len(ready) >= min(files_max, FILES_PER_RUN_MAX):
-            break
-        fault = _sidecar_fault(session, info) if complete == OK_FILE else None
-        if fault is not None:
-            refused.append((info, fault))
-        elif complete == NOW or (complete == OK_FILE and session.stat(info.name + SIDECAR) is not None):
-            ready.append(info)
-        elif complete == SETTLED and time.time() - info.modified >= settle_seconds:
-            ready.append(info)
-    return Found(tuple(ready), tuple(refused), tuple(info.name for info in ignored if not info.name.endswith(SIDECAR)))
+    there = session.files()
+    sidecars = {info.name for info in there if info.name.endswith(SIDECAR)}
+    fitting = [info for info in there if _fits(info.name, names)]
+    ready = [info for info in fitting if _is_ready(info, complete, sidecars, settle_seconds)]
+    ready = ready[: min(files_max, FILES_PER_RUN_MAX)]
+    faults = [_sidecar_fault(session, info) if complete == OK_FILE else None for info in ready]
+    judged = list(zip(ready, faults, strict=True))
+    ignored = {info.name for info in there} - {info.name for info in fitting} - sidecars
+    return Found(
+        tuple(info for info, fault in judged if fault is None),
+        tuple((info, fault) for info, fault in judged if fault is not None),
+        tuple(sorted(ignored)),
+    )
+
+
+def _fits(name: str, names: re.Pattern[str]) -> bool:
+    """A whole, plain, finished name: no hidden file, no half-written one, nothing a path or a log could trip over."""
+    plain = name.isprintable() and not name.startswith(".") and not set(name) & {"/", "\\"}
+    return plain and not name.endswith(_UNFINISHED) and names.fullmatch(name) is not None
+
+
+def _is_ready(info: FileInfo, complete: str, sidecars: set[str], settle_seconds: int) -> bool:
+    if complete == OK_FILE:
+        return info.name + SIDECAR in sidecars
+    assert complete in (SETTLED, NOW)
+    return complete == NOW or time.time() - info.modified >= settle_seconds
 
 
 def _sidecar_fault(session: Folder, info: FileInfo) -> FileRejected | None:
-    """What the .ok file says against its file; None when there is none yet or all agrees."""
-    if session.stat(info.name + SIDECAR) is None:
-        return None
+    """What the .ok file says against its file; None when all agrees."""
     text = session.read(info.name + SIDECAR).decode("ascii", "backslashreplace")
     said = _SIDECAR_TEXT.fullmatch(text)
     if said is None:
@@ -88,9 +96,9 @@ def find_input(path: Path, pattern: str) -> tuple[list[tuple[LocalFolder, FileIn
     found, ignored = [], []
     for file in [path] if path.is_file() else _walk(path):
         info = LocalFolder(file.parent).stat(file.name)
-        if info is not None and names.fullmatch(file.name):
+        if info is not None and _fits(file.name, names):
             found.append((LocalFolder(file.parent), info))
-        else:
+        elif not file.name.endswith(SIDECAR):
             ignored.append(file.name)
     return found, ignored
 
@@ -102,13 +110,14 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def land(
-    session: Folder, info: FileInfo, landing: Path, register: Callable[[str, int], object], release: str = "keep"
+    session: Folder, info: FileInfo, landing: Path, register: Callable[[str, int], object], release: str = KEEP
 ) -> str:
     """Land one file and return its sha256: bytes, flush, receipt, and only then the release of the source.
 
     In: `register` commits the receipt of (sha256, size). release: archive | delete | keep. Raises TransientError
-    NOT_REACHED when the file changed while it was read.
+    NOT_REACHED when the file changed or went away while it was read.
     """
+    assert release in (ARCHIVE, DELETE, KEEP)
     sha256 = _fetch(session, info, landing)
     failpoint("landed")
     register(sha256, info.size)
@@ -120,37 +129,48 @@ def land(
 def _fetch(session: Folder, info: FileInfo, landing: Path) -> str:
     landing.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = landing / f".{os.urandom(8).hex()}.part"
-    whole, size = hashlib.sha256(), 0
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            for chunk in session.chunks(info.name):
-                file.write(chunk)
-                whole.update(chunk)
-                size += len(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        if size != info.size:
-            detail = f"{info.name} had {info.size} bytes and gave {size}"
-            raise TransientError("NOT_REACHED", value=session.label, detail=detail)
+        sha256, size = _copy(session, info.name, part)
+        if (size, session.stat(info.name)) != (info.size, info):
+            raise _changed(session, f"{info.name} changed while it was read")
         failpoint("fetched")
-        part.replace(landing / whole.hexdigest())
+        part.replace(landing / sha256)
+    except FileNotFoundError as error:
+        raise _changed(session, f"{info.name} went away while it was read") from error
     finally:
         part.unlink(missing_ok=True)
     transport.sync_folder(landing)
-    return whole.hexdigest()
+    return sha256
+
+
+def _copy(session: Folder, name: str, part: Path) -> tuple[str, int]:
+    """Write a file's bytes to a new file, flushed to the disk; out: their sha256 and number."""
+    whole, size = hashlib.sha256(), 0
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        for chunk in session.chunks(name):
+            file.write(chunk)
+            whole.update(chunk)
+            size += len(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return whole.hexdigest(), size
+
+
+def _changed(session: Folder, detail: str) -> TransientError:
+    return TransientError("NOT_REACHED", value=session.label, detail=detail)
 
 
 def _release(session: Folder, name: str, sha256: str, release: str) -> None:
     """Move the file (and its sidecar) out of the way; one that is gone already was released by another attempt."""
-    if release == "keep":
+    if release == KEEP:
         return
-    if release == "archive":
+    if release == ARCHIVE:
         session.make_folder(ARCHIVE)
     for one in (name, name + SIDECAR):
         if session.stat(one) is None:
             continue
         try:
-            if release == "archive":
+            if release == ARCHIVE:
                 session.posix_rename(one, f"{ARCHIVE}/{sha256[:8]}_{one}")
             else:
                 session.remove(one)

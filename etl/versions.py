@@ -46,7 +46,7 @@ def classify(versions: pd.DataFrame, known: pd.DataFrame) -> tuple[list[str], pd
     for row, version in zip(doubtful.tolist(), versions.iloc[doubtful].itertuples(index=False, name=None), strict=True):
         outcomes[row], code = history.judge(*version)
         if code:
-            rejects.append(_reject(*version[:3], code))
+            rejects.append(_reject(version[0], version[1], version[2], code))
     return outcomes.tolist(), mapping.reject_frame(rejects)
 
 

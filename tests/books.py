@@ -153,14 +153,19 @@ def expense_lines(table: str) -> pd.DataFrame:
     Fields not named take DEFAULTS; line_no counts up, allocation_no is 1, source_row follows the order.
     """
     header, *rows = [row.split() for row in table.strip().splitlines()]
-    cells = {name: [row[i].replace("_", " ") if name == "description" else row[i] for row in rows] for i, name in enumerate(header)}
+    cells = {
+        name: [row[i].replace("_", " ") if name == "description" else row[i] for row in rows]
+        for i, name in enumerate(header)
+    }
     count = len(rows)
     columns: dict[str, object] = {}
     for name, kind in model.LINE_FIELDS.items():
         default = str({"line_no": "", "allocation_no": "1", "source_row": ""}.get(name, DEFAULTS.get(name, "")))
         given = [("" if v == "." else v) for v in cells.get(name, [default] * count)]
         if kind in (model.MONEY, model.INTEGER):
-            numbers = [int(v) if v else (i + 1 if name in ("line_no", "source_row") else 0) for i, v in enumerate(given)]
+            numbers = [
+                int(v) if v else (i + 1 if name in ("line_no", "source_row") else 0) for i, v in enumerate(given)
+            ]
             columns[name] = np.array(numbers, dtype=np.int64)
         else:
             columns[name] = model.texts(given)

@@ -34,9 +34,13 @@ def test_an_out_of_pocket_taxi_is_an_expense_owed_to_the_employee(books: mapping
 
 
 def test_reclaimable_tax_leaves_the_expense(books: mapping.Bundle) -> None:
-    booked = book(books, expense_lines("gross_minor tax_code tax_minor\n 10600 FULL 600\n 10600 HALF 601\n 10600 NONE 600"))
+    booked = book(
+        books, expense_lines("gross_minor tax_code tax_minor\n 10600 FULL 600\n 10600 HALF 601\n 10600 NONE 600")
+    )
 
-    assert ["6602  10000 0", "6602  10299 0", "6602  10600 0", "2221  901 0", "2241 E1 0 31800"] == shown(booked.lines, *BOOKED)
+    assert ["6602  10000 0", "6602  10299 0", "6602  10600 0", "2221  901 0", "2241 E1 0 31800"] == shown(
+        booked.lines, *BOOKED
+    )
 
 
 def test_each_payer_has_its_counter_account(books: mapping.Bundle) -> None:
@@ -104,7 +108,9 @@ def test_a_missing_rate_holds_the_whole_report_and_no_other(books: mapping.Bundl
     )
     booked = book(books, lines)
 
-    assert ["R1 RATE No exchange rate for USD to CNY on 2026-03-03."] == shown(booked.rejects, "report_id", "code", "reason")
+    assert ["R1 RATE No exchange rate for USD to CNY on 2026-03-03."] == shown(
+        booked.rejects, "report_id", "code", "reason"
+    )
     assert ["R2"] == booked.headers["report_id"].tolist()
 
 
@@ -119,7 +125,9 @@ def test_a_mapping_that_does_not_balance_posts_nothing(tmp_path: Path) -> None:
     books = bundle(tmp_path, journals=JOURNAL.replace("amount: net", "amount: gross"))
     booked = book(books, expense_lines("gross_minor tax_code tax_minor\n 10600 FULL 600"))
 
-    assert ["UNBALANCED amount_minor 6.00", "UNBALANCED base_minor 6.00"] == shown(booked.rejects, "code", "field", "value")
+    assert ["UNBALANCED amount_minor 6.00", "UNBALANCED base_minor 6.00"] == shown(
+        booked.rejects, "code", "field", "value"
+    )
     assert 0 == len(booked.headers)
 
 
@@ -178,9 +186,12 @@ def test_batches_are_one_company_and_period_with_a_bound(books: mapping.Bundle) 
     headers = book(books, lines).headers
     batches = list(journal.batches(books, headers))
 
-    assert [("C1", "2026-02", "gl", 2), ("C1", "2026-02", "gl", 1), ("C1", "2026-03", "gl", 1), ("C2", "2026-02", "book", 1)] == [
-        (b.company, b.period, b.target, len(b.rows)) for b in batches
-    ]
+    assert [
+        ("C1", "2026-02", "gl", 2),
+        ("C1", "2026-02", "gl", 1),
+        ("C1", "2026-03", "gl", 1),
+        ("C2", "2026-02", "book", 1),
+    ] == [(b.company, b.period, b.target, len(b.rows)) for b in batches]
     assert all(b.batch_id.startswith(f"TINY-{b.company}-{b.period}-") and b.batch_no < 10**15 for b in batches)
     assert [b.batch_id for b in batches] == [b.batch_id for b in journal.batches(books, headers)]
 
@@ -215,7 +226,9 @@ def test_any_claim_balances_conserves_and_does_not_depend_on_row_order(
     again = book(books, shuffled)
     bad = set(booked.rejects[model.REPORT_KEY].itertuples(index=False, name=None))
     gross = sum(
-        g for *key, g in lines[[*model.REPORT_KEY, "gross_minor"]].itertuples(index=False, name=None) if tuple(key) not in bad
+        g
+        for *key, g in lines[[*model.REPORT_KEY, "gross_minor"]].itertuples(index=False, name=None)
+        if tuple(key) not in bad
     )
     settled = booked.lines[booked.lines["purpose"] == "settlement"]
 

@@ -40,8 +40,13 @@ def test_every_gap_of_every_line_is_found_at_once(tmp_path: Path) -> None:
 
 
 def test_the_same_gap_of_one_line_is_named_once(tmp_path: Path) -> None:
-    journal = JOURNAL.replace("account: {value: \"2221\"}", "account: {table: account}").replace("purpose: input_tax", "purpose: expense")
-    applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("expense_type tax_code gross_minor tax_minor\n SPA FULL 106 6"))
+    journal = JOURNAL.replace('account: {value: "2221"}', "account: {table: account}").replace(
+        "purpose: input_tax", "purpose: expense"
+    )
+    applied = mapping.apply(
+        bundle(tmp_path, journals=journal),
+        expense_lines("expense_type tax_code gross_minor tax_minor\n SPA FULL 106 6"),
+    )
 
     assert ["MAPPING_GAP expense.account"] == shown(applied.rejects, "code", "field")
 
@@ -50,7 +55,9 @@ def test_the_posting_date_is_the_approval_in_the_companys_time_zone(tmp_path: Pa
     lines = expense_lines("approved_at gross_minor\n 2026-02-28T15:59:59Z 1\n 2026-02-28T16:00:00Z 1\n 2026-02-28 1")
     applied = mapping.apply(bundle(tmp_path), lines)
 
-    assert ["2026-02-28 2026-02", "2026-03-01 2026-03", "2026-02-28 2026-02"] == shown(applied.lines, "posting_date", "period")
+    assert ["2026-02-28 2026-02", "2026-03-01 2026-03", "2026-02-28 2026-02"] == shown(
+        applied.lines, "posting_date", "period"
+    )
 
 
 def test_local_dates_at_the_edge_of_summer_time() -> None:
@@ -87,7 +94,9 @@ def test_conditions_are_tried_in_order_and_none_is_a_gap(tmp_path: Path) -> None
 
 
 def test_tax_can_come_from_the_source_under_a_condition(tmp_path: Path) -> None:
-    journal = JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {field: tax_minor, when: {tax_code: [FULL]}}")
+    journal = JOURNAL.replace(
+        "reclaimable_tax: {table: tax}", "reclaimable_tax: {field: tax_minor, when: {tax_code: [FULL]}}"
+    )
     lines = expense_lines("tax_code tax_minor gross_minor\n FULL 6 106\n HALF 6 106")
     applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
 
@@ -96,7 +105,9 @@ def test_tax_can_come_from_the_source_under_a_condition(tmp_path: Path) -> None:
 
 def test_tax_from_the_source_without_a_condition(tmp_path: Path) -> None:
     journal = JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {field: tax_minor}")
-    applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("tax_code tax_minor gross_minor\n HALF 6 106"))
+    applied = mapping.apply(
+        bundle(tmp_path, journals=journal), expense_lines("tax_code tax_minor gross_minor\n HALF 6 106")
+    )
 
     assert [6] == applied.lines["reclaimable_tax_minor"].tolist()
 
@@ -111,13 +122,17 @@ def test_a_source_that_states_reclaimable_tax_keeps_it(tmp_path: Path) -> None:
 
 def test_a_condition_on_a_journal_line_leaves_others_out(tmp_path: Path) -> None:
     journal = JOURNAL.replace("    amount: net\n", "    amount: net\n    when: {payer: CARD}\n")
-    applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("payer gross_minor\n CARD 5\n EMPLOYEE 7"))
+    applied = mapping.apply(
+        bundle(tmp_path, journals=journal), expense_lines("payer gross_minor\n CARD 5\n EMPLOYEE 7")
+    )
 
     assert [5, -5, -7] == applied.parts["amount_minor"].tolist()
 
 
 def test_text_templates_drop_spaces_at_the_ends_and_are_cut(tmp_path: Path) -> None:
-    journal = JOURNAL.replace('{template: "{expense_type} {description}"}', '{template: "{expense_type} {description}", max: "8"}')
+    journal = JOURNAL.replace(
+        '{template: "{expense_type} {description}"}', '{template: "{expense_type} {description}", max: "8"}'
+    )
     lines = expense_lines("description gross_minor\n . 1\n 打车去机场_x 1")
     applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
 
@@ -144,7 +159,12 @@ def test_the_digest_changes_with_any_table_and_with_nothing_else(tmp_path: Path)
     other = bundle(tmp_path / "c", tax=TABLES["tax"] + "ZERO,0\n")
 
     assert one.digest == same.digest != other.digest
-    assert ("tiny", "TINY", "gl", "") == (one.feed_id, one.source_system, one.target_of("C1")["target"], one.company("X", "y"))
+    assert ("tiny", "TINY", "gl", "") == (
+        one.feed_id,
+        one.source_system,
+        one.target_of("C1")["target"],
+        one.company("X", "y"),
+    )
 
 
 MISTAKES = {
@@ -179,7 +199,9 @@ def test_a_mistake_in_a_mapping_is_refused_with_file_line_and_reason(tmp_path: P
     text = refused(tmp_path, **changed)
 
     assert expected in text
-    assert text.endswith(("Correct the line; mappings/README.md lists what may stand there.", "Correct the row.", "Correct the line."))
+    assert text.endswith(
+        ("Correct the line; mappings/README.md lists what may stand there.", "Correct the row.", "Correct the line.")
+    )
 
 
 def test_an_unknown_feed_names_those_there_are(tmp_path: Path) -> None:

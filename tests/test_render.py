@@ -54,28 +54,37 @@ def test_zero_can_be_written_where_the_erp_wants_it(tmp_path: Path) -> None:
 def test_a_key_too_long_or_missing_holds_the_report_and_is_never_cut(tmp_path: Path) -> None:
     counter = "company,payer,account\nC1,EMPLOYEE,22410001\nC1,CARD,\n"
     books = bundle(tmp_path, counter=counter)
-    batch, headers, lines = batch_of(books, "report_id payer gross_minor\n R1 EMPLOYEE 1\n R2 CARD 1")
+    _, headers, lines = batch_of(books, "report_id payer gross_minor\n R1 EMPLOYEE 1\n R2 CARD 1")
     rejects = render.check(books.targets["gl"], books, headers, lines)
 
-    assert ["R1 KEY_OVERFLOW account 22410001", "R2 MISSING account "] == shown(rejects, "report_id", "code", "field", "value")
+    assert ["R1 KEY_OVERFLOW account 22410001", "R2 MISSING account "] == shown(
+        rejects, "report_id", "code", "field", "value"
+    )
 
 
 def test_a_beancount_file_is_balanced_and_complete(tmp_path: Path) -> None:
     text = written(
         bundle(tmp_path),
-        'company document_currency gross_minor description employee_id\n C2 USD 105 "quoted"_\\_𠮷 张三\n C2 USD 107 . 张三',
+        "company document_currency gross_minor description employee_id\n"
+        ' C2 USD 105 "quoted"_\\_𠮷 张三\n C2 USD 107 . 张三',
     )
 
     assert text.startswith("; claimpost batch BATCH\n")
     assert '2026-02-10 * "张三" "R1 张三" ^' in text
     assert "  Expenses:6602                            1.05 USD @@ 7.46 CNY\n" in text
     assert "    text: \"TAXI 'quoted' / 𠮷\"\n" in text
-    assert '  Liabilities:2241                         -2.12 USD @@ 15.05 CNY\n    line_no: "3"\n    party: "张三"\n' in text
+    assert (
+        '  Liabilities:2241                         -2.12 USD @@ 15.05 CNY\n    line_no: "3"\n    party: "张三"\n'
+        in text
+    )
     assert "  Expenses:6699                            -0.01 CNY\n" in text
 
 
 def test_bean_check_accepts_what_we_write_and_nothing_twice(tmp_path: Path) -> None:
-    table = "company report_id document_currency gross_minor\n C2 R1 USD 105\n C2 R1 USD 107\n C2 R2 CNY -300\n C2 R3 JPY 1001"
+    table = (
+        "company report_id document_currency gross_minor\n"
+        " C2 R1 USD 105\n C2 R1 USD 107\n C2 R2 CNY -300\n C2 R3 JPY 1001"
+    )
     books = bundle(tmp_path / "m", book=BOOK.replace("gb18030", "utf-8"), feeds=_wide_batches())
     path = tmp_path / "batch.beancount"
     path.write_text(written(books, table), "utf-8")
@@ -132,4 +141,7 @@ def test_text_that_the_encoding_lacks_holds_the_report(tmp_path: Path) -> None:
 
 
 def test_file_names_follow_the_profile() -> None:
-    assert ("B1.beancount", "payload.csv") == (render.file_name({"file": "{batch_id}.beancount"}, "B1"), render.file_name({}, "B1"))
+    assert ("B1.beancount", "payload.csv") == (
+        render.file_name({"file": "{batch_id}.beancount"}, "B1"),
+        render.file_name({}, "B1"),
+    )

@@ -40,7 +40,9 @@ def test_a_correction_of_a_booked_report_waits() -> None:
 
 
 def test_of_two_versions_in_one_delivery_the_higher_counts() -> None:
-    assert ["superseded", "accepted", "superseded"] == judged(frame("C1 R1 9 aa", "C1 R1 10 bb", "C1 R1 2 cc"), frame("C9 R9 1 x"))
+    assert ["superseded", "accepted", "superseded"] == judged(
+        frame("C1 R1 9 aa", "C1 R1 10 bb", "C1 R1 2 cc"), frame("C9 R9 1 x")
+    )
 
 
 def test_an_older_version_that_arrives_late_is_superseded() -> None:
@@ -52,9 +54,7 @@ def test_content_hashes_as_versions_have_no_order() -> None:
 
 
 def test_totals_per_outcome_add_up_to_what_landed() -> None:
-    lines = expense_lines(
-        "report_id document_currency gross_minor\n R1 CNY 100\n R1 USD 7\n R2 CNY -30\n R1 CNY 1"
-    )
+    lines = expense_lines("report_id document_currency gross_minor\n R1 CNY 100\n R1 USD 7\n R2 CNY -30\n R1 CNY 1")
     seen, version_of = versions.report_versions(lines, model.texts(["h1", "h1", "h2", "h1"]))
     outcomes = versions.outcome_frame(lines, version_of, seen, ["accepted", "quarantined"])
 

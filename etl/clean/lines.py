@@ -100,7 +100,9 @@ def _constant(work: Work, one: Field) -> str | None:
 
 def _no_group(work: Work, one: Field, group: str) -> ConfigurationError:
     detail = f"the pattern of the file names has no group {group!r}"
-    return ConfigurationError("SCHEMA", file=f"{work.plan.source}.yml", line=1, field=f"fields.{one.target}", detail=detail)
+    return ConfigurationError(
+        "SCHEMA", file=f"{work.plan.source}.yml", line=1, field=f"fields.{one.target}", detail=detail
+    )
 
 
 def _spread(column: Column, times: int) -> Column:

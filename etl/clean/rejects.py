@@ -30,7 +30,7 @@ def _says(one: Found) -> list[tuple[str, ...]]:
     fault = one.fault
     entry = errors.CATALOGUE[fault.code]
     names = [one.name] * len(fault.rows) if isinstance(one.name, str) else one.name
-    says = []
+    says: list[tuple[str, ...]] = []
     for name, value, detail in zip(names, fault.values, fault.details, strict=True):
         shown = value if len(value) <= VALUE_CHARACTERS_MAX else value[:VALUE_CHARACTERS_MAX] + "…"
         reason = errors.text(fault.code, field=name, value=shown, detail=detail)

@@ -1,4 +1,4 @@
-"""Parts of one expense line: each repeats the line's amounts and states a weight; its share is the largest remainder's."""
+"""Parts of one expense line: each repeats the line's amounts and states a weight; its share is by largest remainder."""
 
 from __future__ import annotations
 

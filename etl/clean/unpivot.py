@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from etl import model
 from etl.clean.plan import Plan
-from etl.clean.work import Wide
+from etl.clean.work import Bools, Wide
 from etl.formats.layout import matches
 
 
@@ -25,8 +25,10 @@ def unpivot(frame: pd.DataFrame, plan: Plan) -> Wide:
     sign = re.escape(plan.notation.decimal)
     nothing = rf"^\s*(-?0+({sign}0*)?)?\s*$"
     cells = [model.utf8(frame[name]) for name in names]
-    costs = np.column_stack([~matches(cell, nothing) for cell in cells]) if len(frame) else np.zeros((0, len(names)), bool)
-    costless = ~costs.any(axis=1)
+    costs = np.zeros((len(frame), len(names)), dtype=bool)
+    for place, cell in enumerate(cells):
+        costs[:, place] = ~matches(cell, nothing)
+    costless: Bools = np.logical_not(costs.any(axis=1))
     costs[costless, 0] = True
     row, component = np.nonzero(costs)
     amounts = pa.chunked_array(cells).combine_chunks() if names else pa.array([], type=pa.large_string())

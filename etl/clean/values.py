@@ -279,6 +279,8 @@ def _money_faults(
         rows = np.flatnonzero(fault == code)
         if len(rows):
             at = pa.array(rows)
-            details = currencies.take(at).to_pylist() if code == "PRECISION" else [f"written like {example}"] * len(rows)
+            details = (
+                currencies.take(at).to_pylist() if code == "PRECISION" else [f"written like {example}"] * len(rows)
+            )
             found.append(Fault(code, rows, texts.take(at).to_pylist(), details))
     return found

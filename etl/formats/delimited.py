@@ -78,6 +78,7 @@ class _Parts:
     span: Span
     trailer: Mapping[str, str]
 
+
 def _parts(text: bytes, name: str, rules: Format) -> _Parts:
     """Preamble, header, records and trailer told apart; blank lines at the end belong to none of them."""
     end = len(text)

@@ -51,7 +51,9 @@ def _check_utf8(content: bytes, name: str) -> None:
         except UnicodeDecodeError as error:
             at = start - pending + error.start
             detail = f"byte 0x{content[at]:02X}, {error.reason}"
-            raise FileRejected("ENCODING", file=name, line=line_at(content, at), encoding="utf-8", detail=detail) from error
+            raise FileRejected(
+                "ENCODING", file=name, line=line_at(content, at), encoding="utf-8", detail=detail
+            ) from error
 
 
 def _recode(content: bytes, name: str, encoding: str) -> bytes:
@@ -61,7 +63,9 @@ def _recode(content: bytes, name: str, encoding: str) -> bytes:
             raise FileRejected("ENCODING", file=name, line=1, encoding=encoding, detail="no byte order mark")
         codec, body = _UTF_16[content[:2]], content[2:]
     elif not content.isascii() and _is_utf8(content):
-        raise FileRejected("ENCODING", file=name, line=_first_high(content), encoding=encoding, detail="the bytes are UTF-8")
+        raise FileRejected(
+            "ENCODING", file=name, line=_first_high(content), encoding=encoding, detail="the bytes are UTF-8"
+        )
     try:
         text = body.decode(codec)
     except UnicodeDecodeError as error:
@@ -78,7 +82,9 @@ def _check_round_trip(text: str, body: bytes, name: str, codec: str, encoding: s
         return
     rows = zip(text.split("\n"), body.split("\n".encode(codec)), strict=False)
     line = next((number for number, (row, bytes_) in enumerate(rows, 1) if row.encode(codec) != bytes_), 1)
-    raise FileRejected("ENCODING", file=name, line=line, encoding=encoding, detail="it does not encode back to its bytes")
+    raise FileRejected(
+        "ENCODING", file=name, line=line, encoding=encoding, detail="it does not encode back to its bytes"
+    )
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The name of a content: the same for the same rows, whatever bytes, encoding, quoting, order or file name carried them."""
+"""The name of a content: the same for the same rows, whatever bytes, encoding, quoting or order."""
 
 from __future__ import annotations
 

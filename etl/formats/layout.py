@@ -110,7 +110,9 @@ class Format:
             found += [(f"format.layouts.{number}", f"column {name!r} stands twice: rename one") for name in twice]
             found += [(f"format.layouts.{number}", f"{SOURCE_ROW} is our own") for n in layout.names if n == SOURCE_ROW]
         headers = [layout.header for layout in self.layouts]
-        found += [("format.layouts", "two layouts have the same header") for _ in range(len(headers) > len(set(headers)))]
+        found += [
+            ("format.layouts", "two layouts have the same header") for _ in range(len(headers) > len(set(headers)))
+        ]
         sums = self.trailer.sums if self.trailer else {}
         found += [("format.trailer.sums", f"no layout has column {c!r}") for c in sums if c not in self.columns]
         found += [

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 
 from etl.errors import FileRejected
-from etl.formats.encodings import line_at
 from etl.formats.layout import Format, matches
 from etl.model import Ints
 
@@ -37,7 +36,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a span: offsets of the line feeds, of those that end a record, and the texts where quotes occur."""
+    """The records of a span: offsets of line feeds, of those that end a record, and the texts with quotes."""
 
     first_line: int
     feeds: Ints
@@ -88,7 +87,11 @@ def _texts(span: Span, ends: Ints) -> pa.Array:
 
 def _refuse_blank_lines(span: Span, records: Records) -> None:
     short = np.flatnonzero(np.diff(records.ends, prepend=span.start - 1) <= 2)
-    blank = [row for row in short.tolist() if span.text[int(records.ends[row]) - 1 : int(records.ends[row])] in (b"\r", b"\n", b"")]
+    blank = [
+        row
+        for row in short.tolist()
+        if span.text[int(records.ends[row]) - 1 : int(records.ends[row])] in (b"\r", b"\n", b"")
+    ]
     if blank:
         raise FileRejected("BLANK_LINE", file=span.name, line=int(records.lines()[blank[0]]))
 
@@ -101,7 +104,7 @@ def pattern(delimiter: str) -> str:
 
 
 def check_quoting(span: Span, records: Records, rules: Format) -> None:
-    """Every record that holds a quote is sound on its own; raises FileRejected QUOTING or RECORD_COUNT with the line."""
+    """Every record that holds a quote is sound on its own; raises FileRejected QUOTING or RECORD_COUNT."""
     if records.texts is None:
         return
     quoted = np.flatnonzero(matches(records.texts, '"'))

@@ -21,12 +21,16 @@ _EXACT: Final = Context(prec=200, traps=[Inexact])
 
 
 def check_trailer(table: pa.Table, trailer: Mapping[str, str], name: str, rules: Format) -> None:
-    """Raises FileRejected CONTROL_TOTAL when count or a sum differs; cells that are no plain decimal count as nothing."""
+    """Raises FileRejected CONTROL_TOTAL when count or a sum differs; a cell that is no plain decimal counts as 0."""
     assert rules.trailer is not None
     if "count" in trailer and trailer["count"] != str(table.num_rows):
         _refuse(name, "count", trailer["count"], str(table.num_rows))
     for column in rules.trailer.sums:
-        found = column_sum(rules.notation.plain(table[column].combine_chunks())) if column in table.column_names else Decimal(0)
+        found = (
+            column_sum(rules.notation.plain(table[column].combine_chunks()))
+            if column in table.column_names
+            else Decimal(0)
+        )
         said = rules.notation.plain(pa.array([trailer[column]]))[0].as_py()
         if not _PLAIN.fullmatch(said) or Decimal(said) != found:
             _refuse(name, column, trailer[column], f"{found:f}")

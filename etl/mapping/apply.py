@@ -169,7 +169,7 @@ def _amount(kind: str, lines: pd.DataFrame) -> Ints:
     gross, tax, reclaimable = (
         lines[c].to_numpy(dtype=np.int64) for c in ("gross_minor", "tax_minor", "reclaimable_tax_minor")
     )
-    amounts = {
+    amounts: dict[str, Ints] = {
         "gross": gross,
         "net": gross - reclaimable,
         "tax": tax,
@@ -211,7 +211,8 @@ def evaluate(
         codes, names = model.distinct(part["company"])
         return model.spread([bundle.company(name, expression["company"]) for name in names], codes)
     if "field" in expression:
-        return part[expression["field"]].reset_index(drop=True)
+        field_texts: pd.Series = part[expression["field"]].reset_index(drop=True)
+        return field_texts
     return fill(expression, part)
 
 

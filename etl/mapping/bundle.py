@@ -185,7 +185,9 @@ def _journal_problems(bundle: Bundle) -> Iterator[ConfigurationError]:
         yield _problem(journal, ("rates",), "rates need a `rounding` account and limit")
 
 
-def _expression_problems(bundle: Bundle, expression: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[ConfigurationError]:
+def _expression_problems(
+    bundle: Bundle, expression: Mapping[str, Any], path: tuple[str | int, ...]
+) -> Iterator[ConfigurationError]:
     journal = bundle.journal
     if "table" in expression and expression["table"] not in bundle.tables:
         yield _problem(journal, path, f"no table {expression['table']!r}")
@@ -194,19 +196,25 @@ def _expression_problems(bundle: Bundle, expression: Mapping[str, Any], path: tu
     if "company" in expression:
         lacking = [c for c in bundle.feed["companies"] if not bundle.company(c, expression["company"])]
         if lacking:
-            yield _problem(journal, path, f"company {lacking[0]} has no {expression['company']!r} in {bundle.feed.file}")
+            yield _problem(
+                journal, path, f"company {lacking[0]} has no {expression['company']!r} in {bundle.feed.file}"
+            )
     for field in _PLACEHOLDER.findall(expression.get("template", "")):
         if not _is_field(field):
             yield _problem(journal, path, f"no field {field!r} of an expense line in the template")
     choices = expression.get("choose", [])
     for number, choice in enumerate(choices):
         if "when" not in choice and number < len(choices) - 1:
-            yield _problem(journal, (*path, "choose", number + 1), "is never reached: the choice before it has no `when`")
+            yield _problem(
+                journal, (*path, "choose", number + 1), "is never reached: the choice before it has no `when`"
+            )
         yield from _condition_problems(journal, choice.get("when", {}), (*path, "choose", number))
         yield from _expression_problems(bundle, choice, (*path, "choose", number))
 
 
-def _condition_problems(journal: Document, condition: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[ConfigurationError]:
+def _condition_problems(
+    journal: Document, condition: Mapping[str, Any], path: tuple[str | int, ...]
+) -> Iterator[ConfigurationError]:
     for name, test in condition.items():
         if name in ("any", "all", "not"):
             for part in test if isinstance(test, list) else [test]:

@@ -11,6 +11,6 @@ from etl.pipeline.prove import reconcile
 from etl.pipeline.run import exit_code, run, summary
 
 __all__ = [
-    "Context", "acknowledge", "acknowledge_all", "build", "exit_code", "extract", "load", "open", "prepare", "reconcile", "run", "simulate",
-    "summary",
+    "Context", "acknowledge", "acknowledge_all", "build", "exit_code", "extract", "load", "open", "prepare",
+    "reconcile", "run", "simulate", "summary",
 ]  # fmt: skip

@@ -134,7 +134,10 @@ def _only(lines: pd.DataFrame, parts: pd.DataFrame, keep: np.ndarray) -> tuple[p
 
 def _restricted(journals: journal.Journals, headers: pd.DataFrame) -> journal.Journals:
     keys = set(headers["journal_key"])
-    parts = [frame.loc[frame["journal_key"].isin(keys)].reset_index(drop=True) for frame in (journals.lines, journals.lineage)]
+    parts = [
+        frame.loc[frame["journal_key"].isin(keys)].reset_index(drop=True)
+        for frame in (journals.lines, journals.lineage)
+    ]
     return journal.Journals(headers.reset_index(drop=True), parts[0], parts[1], journals.rejects)
 
 

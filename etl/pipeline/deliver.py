@@ -39,7 +39,9 @@ def _sealed_bytes(context: Context, batch: Batch) -> bytes:
     return payload
 
 
-def _load_table(context: Context, batch: Batch, payload: bytes, profile: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+def _load_table(
+    context: Context, batch: Batch, payload: bytes, profile: Mapping[str, Any], entry: Mapping[str, Any]
+) -> None:
     engine = transport.engine(context.connection(entry))
     try:
         _check_ledger(context, batch.target, erp.manifest(engine, batch.target))
@@ -55,10 +57,14 @@ def _check_ledger(context: Context, target: str, received: list[tuple[str, int]]
     known = {batch.batch_id for batch in context.store.batches(target=target)}
     strange = [batch_id for batch_id, _ in received if batch_id not in known]
     if strange:
-        raise PermanentError("LEDGER_BEHIND_TARGET", value=target, detail=f"batch {strange[0]} and {len(strange) - 1} more")
+        raise PermanentError(
+            "LEDGER_BEHIND_TARGET", value=target, detail=f"batch {strange[0]} and {len(strange) - 1} more"
+        )
 
 
-def _load_file(context: Context, batch: Batch, payload: bytes, profile: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+def _load_file(
+    context: Context, batch: Batch, payload: bytes, profile: Mapping[str, Any], entry: Mapping[str, Any]
+) -> None:
     def claim(part: str) -> bool:
         return context.store.move_batch(batch.batch_id, "sealed", "publishing", epoch=batch.epoch, token=part)
 
@@ -107,15 +113,15 @@ def prepare(context: Context) -> None:
     _sandbox(context, "prepare")
 
 
-def simulate(context: Context) -> None:
-    """Have the sandbox ERP import what lies at the feed's targets, as a process of its own."""
-    _sandbox(context, "import")
+def simulate(context: Context, batch_id: str = "") -> None:
+    """Have the sandbox ERP import what lies at the feed's targets, or at one batch's, as a process of its own."""
+    _sandbox(context, "import", context.store.batch(batch_id).target if batch_id else "")
 
 
-def _sandbox(context: Context, verb: str) -> None:
+def _sandbox(context: Context, verb: str, target: str = "") -> None:
     if context.bundle.feed.get("simulator") != "yes":
         return
-    for entry in context.bundle.feed["targets"]:
+    for entry in [one for one in context.bundle.feed["targets"] if target in ("", one["target"])]:
         connection = context.connection(entry)
         where = ["--db", connection.url] if connection.url else ["--drop", connection.path]
         command = [sys.executable, "-m", "sandbox.erp", verb, *where]

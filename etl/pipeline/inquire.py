@@ -50,7 +50,11 @@ def batch(store: Store, home: Path, batch_id: str) -> Found:
     return {**vars(found), "totals": dict(found.totals), "history": _rows(store.events(batch_id)), "members": journals}
 
 
-FINDERS: Final[Mapping[str, Callable[[Store, Path, str], Found]]] = {"report": report, "journal": journal, "batch": batch}
+FINDERS: Final[Mapping[str, Callable[[Store, Path, str], Found]]] = {
+    "report": report,
+    "journal": journal,
+    "batch": batch,
+}
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -59,7 +63,8 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _of_journal(path: Path, journal_key: str) -> pd.DataFrame:
-    return pq.read_table(path, filters=[("journal_key", "=", journal_key)]).to_pandas()
+    frame: pd.DataFrame = pq.read_table(path, filters=[("journal_key", "=", journal_key)]).to_pandas()
+    return frame
 
 
 def _priced(frame: pd.DataFrame, column: str, currency: str) -> pd.DataFrame:

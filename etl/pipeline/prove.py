@@ -1,4 +1,4 @@
-"""Step 5: source = journal = ERP, on the landing receipts, our journals and what the ERP itself says; and the report."""
+"""Step 5: source = journal = ERP, by landing receipts, our journals and what the ERP says; and the report."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def _erp_lines(context: Context, journals: pd.DataFrame, period: str) -> pd.Data
         known = lines["journal_key"].isin(journals["journal_key"])
         lines = lines[known | (lines["period"] == period)]
     strange = sorted(set(lines["journal_key"]) - set(journals["journal_key"]))
-    ours = context.store.journals(keys=strange)["journal_key"] if strange else []
-    return lines[~lines["journal_key"].isin(list(ours))].reset_index(drop=True)
+    ours = context.store.journals(keys=strange)["journal_key"].tolist() if strange else []
+    return lines[~lines["journal_key"].isin(ours)].reset_index(drop=True)
 
 
 def read_ledger(context: Context, entry: Any, profile: Any) -> pd.DataFrame:
@@ -83,7 +83,9 @@ def read_ledger(context: Context, entry: Any, profile: Any) -> pd.DataFrame:
 
 def _result(context: Context, found: Reconciliation, period: str) -> dict[str, Any]:
     open_breaks = found.breaks[~found.breaks["code"].isin(["IN_FLIGHT"])]
-    by_code = {str(code): int(count) for code, count in found.breaks["code"].value_counts(sort=False).sort_index().items()}
+    by_code = {
+        str(code): int(count) for code, count in found.breaks["code"].value_counts(sort=False).sort_index().items()
+    }
     stages = found.stages
     counts = {
         "posted": int(stages["posted_count"].sum()), "breaks": len(open_breaks),

@@ -169,4 +169,3 @@ def _answers(context: Context, batches: Sequence[Batch]) -> dict[str, int]:
         "posted": int(counts.get("posted", 0)), "rejected": int(counts.get("rejected", 0)),
         "unknown": int(counts.get("unknown", 0) + counts.get("sealed", 0)),
     }  # fmt: skip
-
