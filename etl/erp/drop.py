@@ -21,6 +21,8 @@ from etl.errors import ConflictError, PermanentError, TransientError
 from etl.transport import Folder, failpoint
 
 ACKNOWLEDGEMENTS: Final = "ack"
+TAKEN: Final = "taken"
+PARTS_KEPT_MAX: Final = 20
 _ACK: Final = ["batch_id", "journal_key", "level", "erp_document", "code", "message"]
 _LEDGER: Final = [c for c in model.ERP_LINE_COLUMNS if not c.endswith("_minor")] + ["debit", "credit"]
 
@@ -29,29 +31,51 @@ def deliver_file(session: Folder, name: str, payload: bytes, batch: Any, claim: 
     """Publish a sealed file under its name, whole and once.
 
     In: `batch` as `begin_delivery` returned it (batch_id, sha256, state, epoch, token); `claim(part)` moves it from
-    sealed to publishing in the store and says whether this attempt won. Raises ConflictError CONTENT_CHANGED when
-    other bytes lie under the name, PermanentError NO_ATOMIC_RENAME, TransientError when the server is away.
+    sealed to publishing in the store and says whether this attempt won. Returning means: the file is or was there.
+    Raises ConflictError CONTENT_CHANGED when other bytes lie under the name, PermanentError NO_ATOMIC_RENAME,
+    TransientError when the server is away or another attempt has taken over.
     """
-    if batch.state == "publishing":
-        _promote(session, batch.token, name)
-        return
-    session.check_rename()
-    if session.stat(name) is not None:
-        if hashlib.sha256(session.read(name)).hexdigest() != batch.sha256:
+    part = batch.token
+    if batch.state != "publishing":
+        session.check_rename()
+        part = f".{batch.batch_id}.part.{batch.epoch}"
+        there = _is_there(session, name, batch.sha256)
+        if not there:
+            _write(session, part, payload, batch.sha256)
+        if not claim(part):
+            session.remove(part)
+            raise TransientError("TARGET_BUSY", value=name, detail="another attempt has taken over")
+        failpoint("file_claimed")
+    _promote(session, part, name)
+    failpoint("file_renamed")
+    for epoch in range(max(1, batch.epoch - PARTS_KEPT_MAX), batch.epoch + 1):
+        session.remove(f".{batch.batch_id}.part.{epoch}")  # left by attempts that died; none can be claimed any more
+
+
+def _is_there(session: Folder, name: str, sha256: str) -> bool:
+    """Whether the ERP has these bytes already: the store is older than the drop. Raises ConflictError for others."""
+    for place in (name, f"{TAKEN}/{name}"):
+        if session.stat(place) is None:
+            continue
+        if hashlib.sha256(session.read(place)).hexdigest() != sha256:
             raise ConflictError("CONTENT_CHANGED", field="file", value=name)
-    part = f".{batch.batch_id}.part.{batch.epoch}"
-    session.write_new(part, payload)
-    failpoint("file_written")
-    if hashlib.sha256(session.read(part)).hexdigest() != batch.sha256:
+        return True
+    return False
+
+
+def _write(session: Folder, part: str, payload: bytes, sha256: str) -> None:
+    """This attempt's own part file, read back; one that reads back differently is removed."""
+    try:
+        session.write_new(part, payload)
+        failpoint("file_written")
+        same = hashlib.sha256(session.read(part)).hexdigest() == sha256
+    except (FileExistsError, FileNotFoundError) as error:
+        detail = "another attempt is at work on the same part file"
+        raise TransientError("TARGET_BUSY", value=part, detail=detail) from error
+    if not same:
         session.remove(part)
         raise TransientError("NOT_REACHED", value=session.label, detail="what was written reads back differently")
     failpoint("file_verified")
-    if not claim(part):
-        session.remove(part)
-        return
-    failpoint("file_claimed")
-    _promote(session, part, name)
-    failpoint("file_renamed")
 
 
 def _promote(session: Folder, token: str, name: str) -> None:

@@ -63,9 +63,9 @@ def connection(conn_id: str, default: str = "", home: Path = Path()) -> Connecti
     for resolver in _resolvers:
         known = known or resolver(conn_id)
     if known:
-        return _from_fields(conn_id, known) if isinstance(known, Mapping) else _from_text(conn_id, known)
+        return _from_fields(conn_id, known) if isinstance(known, Mapping) else from_text(conn_id, known)
     if default:
-        here = _from_text(conn_id, default.replace("{home}", str(home.absolute())))
+        here = from_text(conn_id, default.replace("{home}", str(home.absolute())))
         return Connection(**{**vars(here), "embedded": True})
     raise _unusable(conn_id, "is not defined")
 
@@ -74,7 +74,8 @@ def _unusable(conn_id: str, detail: str) -> ConfigurationError:
     return ConfigurationError("CONNECTION", value=conn_id, name=conn_id.upper(), detail=detail)
 
 
-def _from_text(conn_id: str, text: str) -> Connection:
+def from_text(conn_id: str, text: str) -> Connection:
+    """A connection from a URI or Airflow's JSON; raises ConfigurationError CONNECTION."""
     text = text.strip()
     if text.startswith("{"):
         try:
@@ -148,6 +149,7 @@ def _database_fields(
 
 
 def database_url(conn_id: str, text: str) -> str:
+    """A database URL with the driver we ship; raises ConfigurationError CONNECTION."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:

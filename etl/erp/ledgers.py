@@ -1,0 +1,107 @@
+"""What the ERP answers in its own tables: refused rows stay in the interface, posted ones are in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Engine, func, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from etl import model, transport
+from etl.erp.answers import acknowledgements, ledger
+from etl.erp.contract import reflected
+
+Profile = Mapping[str, Any]
+NEW = "NEW"
+
+
+def acknowledge_table(engine: Engine, profile: Profile, batch: Any) -> pd.DataFrame:
+    """The ERP's answers to one batch (model.ACKNOWLEDGEMENT_COLUMNS); journals it has not judged are left out.
+
+    Posted only when a header with our reference exists; a refused row's status is the code; a sibling's status means
+    that another journal of the group failed (erp-formats 0.4); a warning alone is no answer. Rows that merely left the
+    interface prove nothing. Raises PermanentError TARGET_CONTRACT, TransientError.
+    """
+    with _reading(engine, profile["table"]) as connection:
+        posted, statuses = _headers(connection, profile, batch), _statuses(connection, profile, batch)
+    rows = [(str(key), "posted", f"{period}/{number}", "", "") for key, period, number in posted]
+    done = {row[0] for row in rows}
+    refusals: dict[str, list[tuple[str, str]]] = {}
+    for key, status, message in statuses:
+        if str(key) not in done:
+            refusals.setdefault(str(key), []).append((str(status), str(message or "")))
+    rows += [answer for key, found in refusals.items() if (answer := _refusal(key, found, profile["acknowledge"]))]
+    return acknowledgements(rows)
+
+
+def _headers(connection: Connection, profile: Profile, batch: Any) -> Sequence[Any]:
+    h = reflected(connection, profile["acknowledge"]["headers"]).c
+    statement = select(h.external_reference, h.period_name, h.doc_sequence_value).where(h.group_id == batch.batch_no)
+    return connection.execute(statement.order_by(h.external_reference, h.doc_sequence_value)).all()
+
+
+def _statuses(connection: Connection, profile: Profile, batch: Any) -> Sequence[Any]:
+    i = reflected(connection, profile["table"]).c
+    key, status = i[profile["key"][0]], i[profile["acknowledge"]["status"]]
+    statement = select(key, status, func.max(i.status_description)).where(i[profile["group"]] == batch.batch_no)
+    return connection.execute(statement.where(status != NEW).group_by(key, status).order_by(key, status)).all()
+
+
+def _refusal(
+    key: str, found: Sequence[tuple[str, str]], ack: Mapping[str, Any]
+) -> tuple[str, str, str, str, str] | None:
+    """One answer from the statuses of a journal's rows: its own faults before a sibling's; None for warnings alone."""
+    warnings, siblings = ack.get("warnings", []), ack.get("rejected", {}).get("sibling", [])
+    real = [(code, message) for code, message in found if code not in warnings]
+    own = [(code, message) for code, message in real if code not in siblings]
+    if not real:
+        return None
+    codes, messages = zip(*(own or real), strict=True)
+    text = "; ".join(dict.fromkeys(message for message in messages if message))
+    return key, "rejected" if own else "sibling", "", ",".join(codes), text
+
+
+def read_ledger_table(engine: Engine, profile: Profile) -> pd.DataFrame:
+    """Every line the ERP has posted with our mark (model.ERP_LINE_COLUMNS), read from its own ledger tables."""
+    ack = profile["acknowledge"]
+    raw = [
+        "journal_key", "document_period", "document_no", "company", "posting_date", "period", "currency", "account",
+        "debit", "credit",
+    ]  # fmt: skip
+    with _reading(engine, ack["lines"]) as connection:
+        headers, lines = (reflected(connection, ack[name]) for name in ("headers", "lines"))
+        h, line = headers.c, lines.c
+        statement = select(
+            line.reference_1, h.period_name, h.doc_sequence_value, line.segment1, line.effective_date,
+            line.period_name, line.currency_code, line.segment3, line.entered_dr, line.entered_cr,
+        ).join_from(headers, lines, h.je_header_id == line.je_header_id)  # fmt: skip
+        found = _texts(connection, statement.order_by(line.je_header_id, line.je_line_num), raw)
+    documents = model.joined([model.utf8(found["document_period"]), model.utf8(found["document_no"])], "/")
+    names = [c for c in model.ERP_LINE_COLUMNS if not c.endswith("_minor")] + ["debit", "credit"]
+    texts = {name: documents if name == "erp_document" else model.utf8(found[name]) for name in names}
+    return ledger(texts, ack["lines"])
+
+
+@contextmanager
+def _reading(engine: Engine, name: str) -> Iterator[Connection]:
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise transport.explain(error, name) from error
+
+
+def _texts(connection: Connection, statement: Any, names: Sequence[str]) -> pd.DataFrame:
+    """A query's rows as text columns, NULL as ""."""
+    rows = connection.execute(statement).all()
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    named = zip(names, columns, strict=True)
+    return pd.DataFrame({name: model.texts(["" if v is None else _text(v) for v in cells]) for name, cells in named})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:f}" if hasattr(value, "as_tuple") else str(value)
