@@ -55,6 +55,6 @@ $(READY): requirements.lock bootstrap.lock setup.cfg pyproject.toml
 	[ -n "$$python" ] || { echo 'claimpost needs Python 3.11, 3.12 or 3.13 with pip; set PYTHON=/path/to/python'; exit 3; }; \
 	[ -x $(PY) ] || { echo "Setting up $(VENV) (once; a minute or two)"; "$$python" -m venv --without-pip $(VENV); } && \
 	"$$python" -m pip --python $(PY) install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock
-	@$(UV) pip sync --quiet --python $(PY) --require-hashes bootstrap.lock requirements.lock
+	@$(UV) pip sync --quiet --compile-bytecode --python $(PY) --require-hashes bootstrap.lock requirements.lock
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -39,6 +39,7 @@ def land(feed_id: str) -> list[str]:
 @sdk.task
 def seal(feed_id: str, sealed: sdk.Asset) -> list[str]:
     """Clean, validate, map and seal; each batch left to load becomes one partition, and so one load run."""
+    run("prepare", feed_id)
     batch_ids = run("build", feed_id)
     sdk.get_current_context()["outlet_events"][sealed].add_partitions(batch_ids)
     return batch_ids
@@ -47,14 +48,13 @@ def seal(feed_id: str, sealed: sdk.Asset) -> list[str]:
 @sdk.task(pool="erp")
 def deliver(feed_id: str) -> str:
     """Hand the batch to the ERP and read it back; a batch delivered before is left alone."""
-    run("prepare", feed_id)
     return run("load", feed_id, given("batch_id"))
 
 
 @sdk.task
 def simulate(feed_id: str) -> None:
-    """Let the sandbox ERP post what it was handed; only feeds with `simulator: yes` have this task."""
-    run("simulate", feed_id)
+    """Let the sandbox ERP post what lies at the batch's target; only feeds with `simulator: yes` have this task."""
+    run("simulate", feed_id, given("batch_id"))
 
 
 @sdk.task.sensor(mode="reschedule", poke_interval=60)

@@ -29,8 +29,8 @@ def run(dag: Any, **conf: str) -> Any:
     # One reconciliation for all batches follows, for what each load asks for would find no scheduler here; and what
     # `judge` would judge becomes the exit code.
     finished = dag.test(logical_date=None, run_conf=conf, mark_success_pattern="prove|judge")
-    failed = [one.task_id for one in finished.get_task_instances() if one.state != "success"]
-    if failed:
+    failed = [one.task_id for one in finished.get_task_instances() if one.state == "failed"]
+    if finished.state != "success":
         raise TaskFailed(f"{dag.dag_id}: {', '.join(failed)}")
     return finished
 
@@ -94,7 +94,7 @@ def main() -> int:
         with console.progress(quiet=False) as step:
             result = whole_way(step, settings)
     except TaskFailed as failed:
-        print(f"Failed: {failed}. Its log is under {home / 'logs'}.", file=sys.stderr)
+        print(f"Failed: {failed}; its log stands above.", file=sys.stderr)
         return 1
     console.show_run(result)
     return pipeline.exit_code(result)
