@@ -160,7 +160,7 @@ def show_batch(batch_id: str, as_json: bool) -> None:
 
 @main.command()
 @click.option("--reports", default=400, show_default=True, type=click.IntRange(1, 1_000_000), help="How many reports.")
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Same seed, same bytes.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 999_999), help="Same seed, same bytes.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
 @_JSON
 def sample(reports: int, seed: int, out: Path, as_json: bool) -> None:

@@ -1,0 +1,122 @@
+"""The command as people and scripts use it: one object with --json, designed errors, documented exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from etl.cli import EXIT_CODES, main
+from sandbox import sample
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CLAIMPOST_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(PROJECT / "mappings"))
+    monkeypatch.delenv("CLAIMPOST_STORE_URL", raising=False)
+    return tmp_path / "home"
+
+
+def claimpost(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+def shown(*words: object) -> dict[str, Any]:
+    result = claimpost(*words, "--json")
+    assert 0 == result.exit_code, result.stderr
+    parsed: dict[str, Any] = json.loads(result.stdout)
+    return parsed
+
+
+def test_a_run_and_every_question_about_it(home: Path, tmp_path: Path) -> None:
+    files = tmp_path / "delivery"
+    made = shown("sample", "--reports", 30, "--seed", 3, "--out", files)
+    run = shown("run", "sample", "--input", files)
+    batches = shown("status")["batches"]
+    batch = shown("show", "batch", batches[0]["batch_id"])
+    journal = shown("show", "journal", batch["members"][0]["journal_key"])
+    report = shown("show", "report", journal["report_id"])
+    proof = shown("reconcile", "sample", "--out", tmp_path / "report")
+
+    assert made["lines"] == run["landed"]["lines"]
+    assert run["batches"] == batches
+    assert set(batches[0]) >= {"batch_id", "company", "period", "target", "state", "sha256", "journals", "debit"}
+    assert {"reconciled"} == {b["state"] for b in batches}
+    assert batch["journals"] == len(batch["members"])
+    assert journal["lines"][0]["debit"] or journal["lines"][0]["credit"]
+    assert sum(1 for line in journal["lines"]) == journal["lines"][-1]["line_no"]
+    assert journal["answers"][0]["state"] == "posted"
+    assert ["accepted"] == [o["outcome"] for o in report["outcomes"]]
+    assert (True, 0) == (proof["explained"], proof["breaks"])
+    assert all(Path(path).is_file() for path in proof["report_files"])
+
+
+def test_people_see_tables_and_the_way_to_the_report(home: Path, tmp_path: Path) -> None:
+    sample.write(tmp_path / "delivery", reports=30, seed=3)
+    run = claimpost("run", "sample", "--input", tmp_path / "delivery")
+    key = shown("status")["batches"][0]["batch_id"]
+
+    assert 0 == run.exit_code
+    assert "report.html" in run.stdout
+    assert "breaks 0" in run.stdout
+    assert key[:12] in claimpost("status").stdout
+    assert "Everything agrees." in claimpost("reconcile", "sample").stdout
+    assert "reconciled" in claimpost("show", "batch", key).stdout
+    assert "Nothing new" in claimpost("run", "sample", "--input", tmp_path / "delivery").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["run", "nonsense"], 3, "UNKNOWN_FEED  There is no feed 'nonsense'; there are: ca_travel_claims"),
+        (["run", "sample", "--input", "nowhere"], 3, "NO_INPUT  nowhere holds no file that feed sample takes"),
+        (["show", "report", "R-none"], 3, "NOT_FOUND  There is no report 'R-none' in the store."),
+        (["show", "journal", "AAAA"], 3, "NOT_FOUND  There is no journal 'AAAA' in the store."),
+        (["show", "batch", "B"], 3, "NOT_FOUND  There is no batch 'B' in the store."),
+        (["run"], 2, "Missing argument 'FEED'"),
+    ],
+)
+def test_an_error_says_what_and_what_to_do(home: Path, words: list[str], code: int, text: str) -> None:
+    result = claimpost(*words)
+
+    assert code == result.exit_code
+    assert text in result.stderr
+    assert code == 2 or "What to do: " in result.stderr
+    assert "" == result.stdout
+
+
+def test_mapping_check_names_every_mistake(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from books import FEED, write_mapping
+
+    assert (
+        "All feeds can be used: ca_travel_claims, sample, uk_birmingham_pcards." in claimpost("mapping", "check").stdout
+    )
+    folder = write_mapping(tmp_path / "m", feeds=FEED + "colour: red\n", journals="journal: [\n")
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(folder))
+    result = claimpost("mapping", "check")
+    problems = json.loads(claimpost("mapping", "check", "--json").stdout)["problems"]
+
+    assert 3 == result.exit_code
+    assert "tiny.yml line 20" in result.stderr
+    assert ["SCHEMA", "YAML"] == [p["code"] for p in problems]
+
+
+def test_settings_that_make_no_sense_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CLAIMPOST_STORE_URL", "store.db")
+    assert (3, True) == ((r := claimpost("status")).exit_code, "not a database URL" in r.stderr)
+    monkeypatch.delenv("CLAIMPOST_STORE_URL")
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(tmp_path / "none"))
+    assert (3, True) == ((r := claimpost("status")).exit_code, "NO_MAPPINGS" in r.stderr)
+
+
+def test_exit_codes_are_documented() -> None:
+    readme = (PROJECT / "README.md").read_text("utf-8")
+
+    assert list(range(7)) == list(EXIT_CODES)
+    assert [] == [text for text in EXIT_CODES.values() if text not in readme]
