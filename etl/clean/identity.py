@@ -64,7 +64,7 @@ def _refuse_spaced_twins(work: Work) -> None:
         both = twins.filter(pc.and_(pc.is_in(twins, value_set=exact), pc.not_equal(twins, "")))
         rows = np.flatnonzero(pc.is_in(read, value_set=both).to_numpy(zero_copy_only=False))
         values = texts.take(pa.array(rows)).to_pylist()
-        work.report("CODE", f"{key}", rows, values, ["it stands with and without spaces around it"] * len(rows))
+        work.report("CODE", key, rows, values, ["it stands with and without spaces around it"] * len(rows))
 
 
 def line_numbers(work: Work) -> None:

@@ -28,7 +28,8 @@ def split_lines(work: Work) -> None:
         total = amount[first].copy()
         total[line[unread]] = 0
         differing = (amount != total[line]) & ~_any(unread, line)[line]
-        _refuse(work, target, line, first, _any(differing, line), "parts of different amounts")
+        mixed = first[_any(differing, line)]
+        _refuse(work, target, mixed, ["parts of different amounts"] * len(mixed))
         shared = np.empty(len(line), dtype=np.int64)
         shared[order] = money.allocate_groups(total, weights[order], line[order])
         work.columns[target] = shared
@@ -49,10 +50,9 @@ def _weights(work: Work, split: Split, line: Ints, first: Ints) -> Ints:
     _, once = model.combine([line, work.number("allocation_no")])
     sums = model.sum_by(weights[once], line[once], len(first))
     judged = ~_any(unread, line) & ~_any(work.unread("line_no"), line) & ~_any(work.unread("allocation_no"), line)
-    unit = 10**split.decimals
-    shown = [f"{_decimal(s, unit)}, not {split.whole // unit}" for s in sums.tolist()]
-    off = judged & (sums != split.whole)
-    _refuse(work, split.weight, line, first, off, shown)
+    off, unit = judged & (sums != split.whole), 10**split.decimals
+    shown = [f"{_decimal(s, unit)}, not {split.whole // unit}" for s in sums[off].tolist()]
+    _refuse(work, split.weight, first[off], shown)
     weightless = model.sum_by(weights, line, len(first)) == 0
     weights[first[weightless]] = 1
     return weights
@@ -68,8 +68,6 @@ def _any(mask: Bools, line: Ints) -> Bools:
     return out
 
 
-def _refuse(work: Work, target: str, line: Ints, first: Ints, off: Bools, detail: str | list[str]) -> None:
-    wrong = np.flatnonzero(off)
-    details = [detail if isinstance(detail, str) else detail[w] for w in wrong.tolist()]
-    numbers = [str(n) for n in work.number("line_no")[first[wrong]].tolist()]
-    work.report("SPLIT", target, first[wrong], numbers, details)
+def _refuse(work: Work, target: str, rows: Ints, details: list[str]) -> None:
+    numbers = [str(number) for number in work.number("line_no")[rows].tolist()]
+    work.report("SPLIT", target, rows, numbers, details)

@@ -113,15 +113,17 @@ def _notes(readings: Sequence[Reading], codes: Ints) -> Counter[str]:
 
 
 def _plain(texts: pa.Array, one: Field, pattern: str) -> Bools:
-    """Cells that match and that no alias, no upper-casing and no Unicode form could change."""
-    clean = matches(texts, f"^(?:{pattern})?$") & ~matches(texts, DIRTY)
+    """Cells that match (any text where the pattern is "") and that no normalisation could change."""
+    clean = matches(texts, f"^(?:{pattern})?$") if pattern else ~matches(texts, DIRTY)
+    if one.kind == model.CODE and one.pattern != CODE_PATTERN:
+        clean &= matches(texts, "^[!-~](?:[ -~]*[!-~])?$")
+    elif one.nfkc:
+        clean &= matches(texts, "^[ -~]*$")
     if one.aliases:
         known = pa.array(sorted(one.aliases), type=pa.large_string())
         clean &= ~np.asarray(pc.is_in(texts, value_set=known).to_numpy(zero_copy_only=False), dtype=bool)
     if one.upper:
         clean &= matches(texts, "^[ -`{-~]*$")
-    if one.nfkc or (one.kind == model.CODE and one.pattern != CODE_PATTERN):
-        clean &= matches(texts, "^[ -~]*$")
     return clean
 
 
@@ -142,12 +144,16 @@ def _code(texts: pa.Array, one: Field, plan: Plan) -> Column:
     return _read_rest(texts, clean, read_one)
 
 
+def _never(texts: pa.Array) -> Bools:
+    return np.zeros(len(texts), dtype=bool)
+
+
 def _short(texts: pa.Array, limit: int) -> Bools:
     return np.asarray(pc.less_equal(pc.binary_length(texts), limit).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _text(texts: pa.Array, one: Field, plan: Plan) -> Column:
-    clean = _plain(texts, one, "(?s:.*)")
+    clean = _plain(texts, one, "")
     if one.max:
         clean &= _short(texts, one.max)
 
@@ -189,7 +195,7 @@ def _moment(
             return Reading(iso, tidied.notes)
         return Reading("", tidied.notes, "DATE", f"{shown} ({problem})" if problem else shown)
 
-    return _read_rest(texts, _plain(texts, one, sure), read_one)
+    return _read_rest(texts, _plain(texts, one, sure) if sure else _never(texts), read_one)
 
 
 def _currency(texts: pa.Array, one: Field, plan: Plan) -> Column:
@@ -214,7 +220,7 @@ def _rate(texts: pa.Array, one: Field, plan: Plan) -> Column:
             return Reading("", tidied.notes, "RATE_VALUE", "a decimal above 0 with at most 12 decimals")
         return Reading(plain, tidied.notes)
 
-    return _read_rest(texts, np.zeros(len(texts), dtype=bool), read_one)
+    return _read_rest(texts, _never(texts), read_one)
 
 
 def _integer(texts: pa.Array, one: Field, plan: Plan) -> Column:
@@ -229,7 +235,7 @@ def _integer(texts: pa.Array, one: Field, plan: Plan) -> Column:
             return Reading("", tidied.notes, "INTEGER")
         return Reading(str(minor), tidied.notes)
 
-    clean = _plain(texts, one, _INTEGER) if not one.decimals else np.zeros(len(texts), dtype=bool)
+    clean = _plain(texts, one, _INTEGER) if not one.decimals else _never(texts)
     return _read_rest(texts, clean, read_one)
 
 
