@@ -52,13 +52,13 @@ def prepare(connections: Mapping[str, str]) -> None:
     from airflow.models import Connection, Pool
     from airflow.utils.db import initdb
     from airflow.utils.session import create_session
-    from sqlalchemy import select
+    from sqlalchemy import delete
 
     initdb()
     Pool.create_or_update_pool(POOL, POOL_SLOTS, "What runs at the ERP at once", include_deferred=False)
     with create_session() as session:
-        known = set(session.scalars(select(Connection.conn_id)))
-        session.add_all(Connection(conn_id=name, uri=uri) for name, uri in connections.items() if name not in known)
+        session.execute(delete(Connection).where(Connection.conn_id.in_(connections)))
+        session.add_all(Connection(conn_id=name, uri=uri) for name, uri in connections.items())
 
 
 if __name__ == "__main__":

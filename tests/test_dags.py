@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from etl import errors
-from sandbox import airflow_home
+from sandbox import airflow_home, sample
 
 PROJECT = Path(__file__).resolve().parent.parent
 FEEDS = sorted(path.stem for path in (PROJECT / "mappings/feeds").glob("*.yml"))
@@ -167,3 +168,38 @@ def test_a_broken_feed_is_red_with_the_reason_and_the_others_go_on(tmp_path: Pat
     assert sorted(docs) == ["broken__extract", *(f"sample__{step}" for step in sorted(STEPS))]
     assert "broken.yml" in docs["broken__extract"]
     assert "owner" in docs["broken__extract"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A claimpost home of this test's own."""
+    monkeypatch.setenv("CLAIMPOST_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_source_is_found_through_airflows_own_connection(airflow: Path, home: Path) -> None:
+    """The default of the feed points elsewhere, and nothing stands in the environment."""
+    sample.write(home / "elsewhere", 20, 1)
+    airflow_home.prepare({"sample_source": f"fs://?path={quote(str(home / 'elsewhere'), safe='')}"})
+
+    finished = dag_bag().dags["sample__extract"].test(logical_date=None)
+
+    landed = {path.name for path in (home / "landing").iterdir()}
+    assert finished.state == "success"
+    assert set(finished.get_task_instance("land").xcom_pull(task_ids="land")) == landed
+    assert len(landed) >= 1
+
+
+def test_a_hopeless_error_is_not_retried(airflow: Path, home: Path) -> None:
+    """A load run without a batch: the task fails at its first try, though five retries are allowed."""
+    finished = dag_bag().dags["sample__load"].test(logical_date=None)
+
+    states = {one.task_id: one.state for one in finished.get_task_instances()}
+    assert finished.state == "failed"
+    assert states == {
+        "deliver": "failed",
+        "simulate": "upstream_failed",
+        "acknowledge": "upstream_failed",
+        "prove": "upstream_failed",
+    }
+    assert finished.get_task_instance("deliver").try_number == 1
