@@ -166,11 +166,16 @@ def _table_by_record(span: Span, rules: Format, names: list[str]) -> pa.Table:
     lines = span.text[span.start : span.stop].decode().removesuffix("\n").split("\n")
     reader = csv.reader((line + "\n" for line in lines), delimiter=rules.delimiter, strict=True)
     rows, line = [], span.line
-    for row in reader:
-        if len(row) != len(names):
-            raise FileRejected("FIELD_COUNT", file=span.name, line=line, found=len(row), expected=len(names))
-        rows.append(row)
-        line = span.line + reader.line_num
+    try:
+        for row in reader:
+            if len(row) != len(names):
+                raise FileRejected("FIELD_COUNT", file=span.name, line=line, found=len(row), expected=len(names))
+            rows.append(row)
+            line = span.line + reader.line_num
+    except csv.Error as error:
+        # Quoting was proved sound: only the length of a field can be left.
+        limit = rules.limits["field_characters"]
+        raise FileRejected("SIZE", file=span.name, line=line, found=f"line {line}: {error}", limit=limit) from error
     columns = list(zip(*rows, strict=True))
     return pa.table({n: pa.array(columns[int(n)], type=pa.large_string()) for n in names})
 
