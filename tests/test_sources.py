@@ -102,7 +102,8 @@ def test_only_whole_plain_finished_names_are_taken(place: tuple[Folder, Path]) -
     session, inbox = place
     odd = (
         "expenses_2026-03.csv.part", "expenses_2026-03.csv.filepart", "expenses_2026-03.csv.tmp",
-        "expenses_2026-03.csv~", ".expenses_2026-03.csv", "Expenses_2026-03.csv", "xexpenses_2026-03.csv", "expenses_2026-03.csv\n",
+        "expenses_2026-03.csv~", ".expenses_2026-03.csv", "Expenses_2026-03.csv", "xexpenses_2026-03.csv",
+        "expenses_2026-03.csv\n",
         "expenses_2026-03.csv\\x", "readme.txt",
     )  # fmt: skip
     for name in odd:
