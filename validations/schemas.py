@@ -123,7 +123,7 @@ def date(empty: bool = False) -> pa.Column:
 
 
 def time(empty: bool = True) -> pa.Column:
-    return shaped("an ISO time in UTC", _TIME, empty)
+    return shaped("an ISO time in UTC", f"{_TIME}|{_DATE}", empty)  # a source may state only the day
 
 
 def currency(empty: bool = False) -> pa.Column:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from etl import config, lookup, model, money
+from etl import clean, config, lookup, model, money
 from etl.config import Document
 from etl.errors import ConfigurationError
 
@@ -129,6 +129,7 @@ def _digest(folder: Path, feed: Document, journal: Document) -> str:
 
 
 def _problems(bundle: Bundle) -> Iterator[ConfigurationError]:
+    yield from clean.check(bundle.source)
     yield from _feed_problems(bundle)
     yield from _journal_problems(bundle)
     for target in bundle.targets.values():

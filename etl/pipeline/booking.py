@@ -56,7 +56,6 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, known: pd.Data
     cleaned = clean.clean(raw, bundle.source, name_parts(bundle, name))
     lines = cleaned.lines
     hashes = clean.content_hashes(lines)
-    lines = _with_versions(bundle, lines, hashes)
     found = _with_versions_of(lines, cleaned.rejects)
     seen, version_of = versions.report_versions(lines, hashes)
     outcomes, old = versions.classify(seen, known)
@@ -66,6 +65,7 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, known: pd.Data
     policy = rules.check(judged, bundle.feed, bundle.rules, tables, bad)
     rejects = pd.concat([_of_judged(found, judged), old, policy], ignore_index=True)
     accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
+    schemas.prove(accepted, schemas.CLEAN)
     journals, late = _journals(bundle, accepted)
     rejects = pd.concat([rejects, late], ignore_index=True)
     held = rules.quarantined(seen, rejects)
@@ -81,15 +81,8 @@ def duplicate_outcomes(bundle: mapping.Bundle, raw: formats.RawFile, name: str) 
     """Outcomes of a file whose content was landed before under other bytes: every report is a duplicate."""
     lines = clean.clean(raw, bundle.source, name_parts(bundle, name)).lines
     hashes = clean.content_hashes(lines)
-    seen, version_of = versions.report_versions(_with_versions(bundle, lines, hashes), hashes)
+    seen, version_of = versions.report_versions(lines, hashes)
     return versions.outcome_frame(lines, version_of, seen, [model.DUPLICATE] * len(seen))
-
-
-def _with_versions(bundle: mapping.Bundle, lines: pd.DataFrame, hashes: pd.Series) -> pd.DataFrame:
-    """A source without version numbers: the first 12 characters of the content hash are the version."""
-    if "report_version" in bundle.source["fields"]:
-        return lines
-    return lines.assign(report_version=hashes.str.slice(0, 12))
 
 
 def _with_versions_of(lines: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etl import formats, model, money, render, versions
-from etl.errors import FileRejected
+from etl.errors import HOLD, FileRejected
 from etl.model import ControlTotals
 from etl.pipeline import booking
 from etl.pipeline.context import Context, code_version
+from etl.pipeline.extract import LANDING
 from etl.store import BATCH_COLUMNS, Build, Landing
 
 GATE_DOCS = "data_docs"
@@ -28,7 +29,8 @@ def build(context: Context) -> list[str]:
     """Build every open landing of the feed; returns the ids of all its batches that are not delivered yet.
 
     A file that cannot be read is rejected and the next one is taken. A delivery that the gate finds unusual is held:
-    nothing of it is recorded but its state and the reason, and the next run judges it again.
+    nothing of it is recorded but its state and the reason, and the next run judges it again. Reports that waited for
+    a table or a mapping are judged again once the feed's mapping has changed.
     """
     for landing in context.store.landings(context.feed_id, _OPEN):
         try:
@@ -38,11 +40,14 @@ def build(context: Context) -> list[str]:
             context.store.set_landing(
                 context.feed_id, landing.sha256, state="rejected", reason=error.code, totals=facts
             )
+    for landing in context.store.landings(context.feed_id, ("built",)):
+        if landing.totals.get("waiting") and landing.totals.get("mapping_digest") != context.bundle.digest:
+            _judge_again(context, landing)
     return [batch.batch_id for batch in context.store.batches(context.feed_id, ("sealed", "publishing"))]
 
 
 def _build_one(context: Context, landing: Landing) -> None:
-    content = (context.home / "landing" / landing.sha256).read_bytes()
+    content = (context.home / LANDING / landing.sha256).read_bytes()
     raw = booking.read(context.bundle, content, landing.name)
     fingerprint = formats.fingerprint(raw.frame)
     if _landed_before(context, landing, raw, fingerprint):
@@ -59,6 +64,20 @@ def _build_one(context: Context, landing: Landing) -> None:
     _record(context, landing, fingerprint, booked.outcomes, booked.rejects, booked.sealed, "built", booked.normalised)
 
 
+def _judge_again(context: Context, landing: Landing) -> None:
+    """Judge the quarantined reports of a landing by the mapping of now; what was decided otherwise stays as it is."""
+    content = (context.home / LANDING / landing.sha256).read_bytes()
+    raw = booking.read(context.bundle, content, landing.name)
+    known = context.store.known_versions(context.bundle.source_system)
+    booked = booking.book(context.bundle, raw, landing.name, known, context.settings.mappings / "tables")
+    before = context.store.outcomes(context.feed_id, [landing.sha256])
+    before = before.loc[before["outcome"] != model.QUARANTINED, [*versions.OUTCOME_KEY, "outcome"]]
+    both = booked.outcomes.merge(before, how="left", on=versions.OUTCOME_KEY, suffixes=("_now", ""), validate="1:1")
+    outcomes = both.assign(outcome=model.texts(both["outcome"].fillna(both["outcome_now"]).tolist()))
+    outcomes = outcomes[versions.OUTCOME_COLUMNS]
+    _record(context, landing, landing.fingerprint, outcomes, booked.rejects, booked.sealed, "built", booked.normalised)
+
+
 def _landed_before(context: Context, landing: Landing, raw: formats.RawFile, fingerprint: str) -> bool:
     """Whether an earlier landing of the feed holds the same records, whatever their bytes; proved record by record."""
     if context.bundle.feed["source"].get("repeated_content") == "accept":
@@ -66,7 +85,7 @@ def _landed_before(context: Context, landing: Landing, raw: formats.RawFile, fin
     for earlier in context.store.by_fingerprint(context.feed_id, fingerprint):
         if earlier.seq >= landing.seq or earlier.state != "built":
             continue
-        content = (context.home / "landing" / earlier.sha256).read_bytes()
+        content = (context.home / LANDING / earlier.sha256).read_bytes()
         if formats.same_content(raw.frame, booking.read(context.bundle, content, earlier.name).frame):
             return True
     return False
@@ -92,7 +111,10 @@ def _record(
     landed = versions.totals(outcomes)
     context.store.set_landing(
         context.feed_id, landing.sha256, fingerprint=fingerprint,
-        totals={**_as_json(landed), "normalised": dict(normalised), "run_id": context.run_id},
+        totals={
+            **_as_json(landed), "normalised": dict(normalised), "run_id": context.run_id,
+            "mapping_digest": context.bundle.digest, "waiting": int((rejects["outcome"] == HOLD).sum()),
+        },
     )  # fmt: skip
     context.store.record_build(
         Build(
