@@ -1,4 +1,4 @@
-"""Bad files, as bytes: each is refused whole with code and line, or read exactly. Names follow the bad-input catalogue."""
+"""Bad files, as bytes: each is refused whole with code and line, or read exactly. Names: the bad-input catalogue."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_b05_a_rare_surname_of_four_bytes_is_kept_under_gb18030() -> None:
 
 
 def test_b06_latin1_cannot_be_declared() -> None:
-    with pytest.raises(ConfigurationError, match="SCHEMA .*latin-1 is not one of utf-8"):
+    with pytest.raises(ConfigurationError, match=r"SCHEMA .*latin-1 is not one of utf-8"):
         read(f"{HEADER}R1,é,1.00\n".encode("latin-1"), {**PLAIN, "encoding": "latin-1"})
 
 
@@ -168,9 +168,13 @@ def test_b17_a_repeated_header_is_refused() -> None:
 
 @pytest.mark.parametrize("written", ["amount", " Amount", "Ａｍｏｕｎｔ"])
 def test_b18_a_header_written_otherwise_is_refused_and_named(written: str) -> None:
-    with pytest.raises(FileRejected, match="HEADER .* Written otherwise: .* for 'Amount'") as caught:
+    with pytest.raises(FileRejected, match=r"HEADER .* Written otherwise: .* for 'Amount'") as caught:
         read(f"Report,Name,{written}\nR1,Li,1.00\n")
     assert 1 == caught.value.facts["line"]
+
+
+def test_b28_a_header_whose_quotes_are_not_balanced_is_refused() -> None:
+    assert ("QUOTING", 1) == refused('Report,"Name,Amount\nR1,Li,1.00\n')
 
 
 def test_b18_a_header_written_otherwise_is_taken_when_it_is_declared() -> None:
@@ -184,17 +188,17 @@ def test_b18_a_header_written_otherwise_is_taken_when_it_is_declared() -> None:
 
 
 def test_b19_another_order_of_columns_is_refused() -> None:
-    with pytest.raises(FileRejected, match="HEADER .* stand in another order"):
+    with pytest.raises(FileRejected, match=r"HEADER .* stand in another order"):
         read("Name,Report,Amount\nLi,R1,1.00\n")
 
 
 def test_b20_a_missing_column_is_refused() -> None:
-    with pytest.raises(FileRejected, match="HEADER .* Missing: 'Amount'"):
+    with pytest.raises(FileRejected, match=r"HEADER .* Missing: 'Amount'"):
         read("Report,Name\nR1,Li\n")
 
 
 def test_b21_an_unknown_column_is_refused() -> None:
-    with pytest.raises(FileRejected, match="UNKNOWN_COLUMN .* unknown column 'Tip'"):
+    with pytest.raises(FileRejected, match=r"UNKNOWN_COLUMN .* unknown column 'Tip'"):
         read("Report,Name,Amount,Tip\nR1,Li,1.00,0.10\n")
 
 
@@ -225,7 +229,7 @@ def test_b25_a_line_break_in_a_field_is_taken_where_declared() -> None:
 
 
 def test_b25_a_line_break_in_a_field_is_refused_elsewhere() -> None:
-    with pytest.raises(FileRejected, match="has 3 lines but 2 records") as caught:
+    with pytest.raises(FileRejected, match=r"has 3 lines but 2 records") as caught:
         read(f'{HEADER}R1,"a\nb",1.00\nR2,Li,2.00\n')
     assert ("RECORD_COUNT", 2) == (caught.value.code, caught.value.facts["line"])
 
@@ -236,7 +240,7 @@ def test_b26_doubled_quotes_inside_a_field_are_one_quote() -> None:
 
 @pytest.mark.parametrize("format", [PLAIN, MULTILINE])
 def test_b27_a_quote_written_with_a_backslash_is_refused(format: dict[str, Any]) -> None:
-    with pytest.raises(FileRejected, match="QUOTING .* not written with a backslash") as caught:
+    with pytest.raises(FileRejected, match=r"QUOTING .* not written with a backslash") as caught:
         read(f'{HEADER}R1,Li,1.00\nR2,"the \\"Ritz\\"",1.00\n', format)
     assert 3 == caught.value.facts["line"]
 
@@ -249,7 +253,7 @@ def test_b28_a_quote_open_to_the_end_is_refused(format: dict[str, Any]) -> None:
 def test_b29_unbalanced_quote_closed_later_is_refused() -> None:
     swallowed = f'{HEADER}R1,Li,1.00\nR2,"Li,2.00\nR3,Li,3.00\nR4,Li",4.00\n'
     with pytest.raises(
-        FileRejected, match="has 4 lines but 2 records: a quote or a line break swallowed some"
+        FileRejected, match=r"has 4 lines but 2 records: a quote or a line break swallowed some"
     ) as caught:
         read(swallowed)
     assert ("RECORD_COUNT", 3) == (caught.value.code, caught.value.facts["line"])
@@ -273,7 +277,7 @@ def test_b29_a_quote_inside_a_field_without_quotes_is_refused() -> None:
 
 
 def test_b30_another_separator_is_refused_and_guessed() -> None:
-    with pytest.raises(FileRejected, match="HEADER .* The separator may be ';'"):
+    with pytest.raises(FileRejected, match=r"HEADER .* The separator may be ';'"):
         read("Report;Name;Amount\nR1;Li;1,00\n")
 
 
@@ -320,9 +324,13 @@ def test_b34_a_blank_line_in_a_file_of_one_column_is_refused() -> None:
     assert ("BLANK_LINE", 3) == refused("Report\nR1\n\nR2\n", {**PLAIN, "layouts": [["Report"]]})
 
 
-@pytest.mark.parametrize("name", ["x" * 131_073, "长" * 131_073, "x" * (2**22 + 1)])
+@pytest.mark.parametrize("name", ["x" * 131_073, "长" * 131_073, "x" * (2**22 + 1), "x" * 2**24])
 def test_b35_a_field_beyond_the_limit_is_refused(name: str) -> None:
     assert ("SIZE", 3) == refused(f"{HEADER}R1,Li,1.00\nR2,{name},1.00\n")
+
+
+def test_b35_a_field_beyond_the_limit_is_found_before_a_later_fault() -> None:
+    assert ("SIZE", 2) == refused(f"{HEADER}R1,{'x' * 131_073},1.00\nR2,Li\n")
 
 
 def test_b35_the_limit_counts_characters_and_may_be_lowered() -> None:
@@ -346,7 +354,7 @@ def test_b36_a_file_beyond_the_size_or_the_rows_is_refused_before_it_is_parsed()
 
 
 def test_b36_a_limit_cannot_be_raised_above_its_bound() -> None:
-    with pytest.raises(ConfigurationError, match="format.limits.rows: 20000001 is above 20000000"):
+    with pytest.raises(ConfigurationError, match=r"format.limits.rows: 20000001 is above 20000000"):
         read(HEADER, {**PLAIN, "limits": {"rows": "20000001"}})
 
 
@@ -532,7 +540,7 @@ def test_any_text_is_read_as_the_csv_module_reads_it_strictly_or_refused(text: s
 
 def test_b117_the_same_rows_under_other_bytes_have_the_same_fingerprint() -> None:
     one = read(f"{HEADER}R1,张三,1.00\nR1,张三,1.00\nR2,a b,2.00\n").frame
-    moved = f'Report,name,Amount\r\n"R2","a b","2.00"\r\n"R1",张三,1.00\r\nR1,张三,1.00\r\n'.encode("gb18030")
+    moved = 'Report,name,Amount\r\n"R2","a b","2.00"\r\n"R1",张三,1.00\r\nR1,张三,1.00\r\n'.encode("gb18030")
     other = read(moved, {**PLAIN, "encoding": "gb18030", "layouts": [["Report", {"name": "Name"}, "Amount"]]}).frame
 
     assert formats.fingerprint(one) == formats.fingerprint(other)
@@ -548,6 +556,14 @@ def test_b117_other_rows_or_other_repetitions_have_another_fingerprint(changed: 
 
     assert formats.fingerprint(one) != formats.fingerprint(other)
     assert not formats.same_content(one, other)
+
+
+def test_b117_empty_deliveries_are_the_same_and_other_columns_are_not() -> None:
+    empty, full = read(f"{HEADER}END,0,0\n", TOTALLED).frame, read(f"{HEADER}R1,Li,1.00\n").frame
+
+    assert formats.same_content(empty, empty)
+    assert formats.fingerprint(empty) == formats.fingerprint(empty.copy())
+    assert not formats.same_content(full, full[["Report", "source_row"]])
 
 
 def test_b117_a_fingerprint_is_fixed_for_all_time() -> None:

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl import model
+from etl.clean.text import OUTER_SPACE
 from etl.clean.work import Work
 from etl.formats.layout import SOURCE_ROW, matches
 from etl.model import Ints
 
 # A version that cannot be read: the line is quarantined under no report's name.
 NO_VERSION: Final = "0"
-_OUTER_SPACE: Final = "^[ \t\u00a0\u2007\u202f\u3000]|[ \t\u00a0\u2007\u202f\u3000]$"
 
 
 def identify(work: Work) -> None:
@@ -23,12 +23,12 @@ def identify(work: Work) -> None:
 
     A report whose id is also written with spaces around it is refused: two reports may be meant.
     """
-    _refuse_spaced_twins(work)
     keys = [key for key in model.REPORT_KEY if key in work.plan.fields]
     lost = np.zeros(len(work.wide), dtype=bool)
     for key in keys:
         empty = pc.equal(pc.binary_length(work.text(key)), 0).to_numpy(zero_copy_only=False)
         lost |= np.asarray(empty, dtype=bool) | work.unread(key)
+    _refuse_spaced_twins(work)
     rows = np.flatnonzero(lost)
     if not len(rows):
         return
@@ -49,22 +49,21 @@ def source_rows(work: Work) -> Ints:
 
 
 def _refuse_spaced_twins(work: Work) -> None:
-    for key in ("company", "report_id"):
-        one = work.plan.fields.get(key)
-        column = one.column(work.present) if one else ""
-        if one is None or not column or not one.trim:
-            continue
-        texts = work.wide.texts(column)
-        spaced = matches(texts, _OUTER_SPACE)
-        if not spaced.any():
-            continue
-        read = work.text(key)
-        exact = read.filter(pa.array(~spaced)).unique()
-        twins = read.filter(pa.array(spaced)).unique()
-        both = twins.filter(pc.and_(pc.is_in(twins, value_set=exact), pc.not_equal(twins, "")))
-        rows = np.flatnonzero(pc.is_in(read, value_set=both).to_numpy(zero_copy_only=False))
-        values = texts.take(pa.array(rows)).to_pylist()
-        work.report("CODE", key, rows, values, ["it stands with and without spaces around it"] * len(rows))
+    one = work.plan.fields["report_id"]
+    column = one.column(work.present)
+    if not column:
+        return
+    texts = work.wide.texts(column)
+    spaced = matches(texts, OUTER_SPACE)
+    if not spaced.any():
+        return
+    named = model.joined([work.text("company"), work.text("report_id")])
+    exact, twins = (named.filter(pa.array(mask)).unique() for mask in (~spaced, spaced))
+    both = twins.filter(pc.is_in(twins, value_set=exact))
+    filled = pc.greater(pc.binary_length(work.text("report_id")), 0)
+    rows = np.flatnonzero(pc.and_(pc.is_in(named, value_set=both), filled).to_numpy(zero_copy_only=False))
+    detail = "it stands with and without spaces around it"
+    work.report("CODE", "report_id", rows, texts.take(pa.array(rows)).to_pylist(), [detail] * len(rows))
 
 
 def line_numbers(work: Work) -> None:

@@ -19,8 +19,9 @@ _SPACE: Final = " \t\u00a0\u2007\u202f\u3000"
 _CONTROL_CLASS: Final = "\x01-\x08\x0e-\x1f\x7f-\x9f"
 _INVISIBLE_CLASS: Final = "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
 _NO_TEXT_CLASS: Final = "\ufdd0-\ufdef\ufffe\uffff"
-# RE2: a text that needs a closer look. Everything else is taken as it is.
-DIRTY: Final = f"[\t-\r{_CONTROL_CLASS}{_INVISIBLE_CLASS}{_NO_TEXT_CLASS}]|^[{_SPACE}]|[{_SPACE}]$"
+# RE2 patterns: a text that matches DIRTY needs a closer look, everything else is taken as it is.
+OUTER_SPACE: Final = f"^[{_SPACE}]|[{_SPACE}]$"
+DIRTY: Final = f"[\t-\r{_CONTROL_CLASS}{_INVISIBLE_CLASS}{_NO_TEXT_CLASS}]|{OUTER_SPACE}"
 
 _BREAKS: Final = re.compile("[\t-\r]+")
 _CONTROL: Final = re.compile(f"[{_CONTROL_CLASS}]")
