@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,7 @@ import servers
 
 from etl import sources, transport
 from etl.errors import ConfigurationError, PermanentError, TransientError
-from etl.transport import Folder, LocalFolder, connection, use_resolver
+from etl.transport import Folder, LocalFolder, connection, sftp, use_resolver
 from etl.transport.failpoints import VARIABLE
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -423,6 +427,44 @@ def test_a_server_that_is_away_may_be_tried_again(sftp_server: servers.SftpServe
 
     with pytest.raises(TransientError, match="NOT_REACHED"):
         transport.folder(transport.Connection(**{**vars(good), "port": servers.free_port()}))
+
+
+def relayed(server: servers.SftpServer, stalled: threading.Event) -> transport.Connection:
+    """The server behind a relay that swallows everything once the event is set."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def relay(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not stalled.is_set():
+                    sink.sendall(data)
+
+    def accept() -> None:
+        with listener:
+            near, _ = listener.accept()
+        far = socket.create_connection((server.host, server.port))
+        for pair in ((near, far), (far, near)):
+            threading.Thread(target=relay, args=pair, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    direct = transport.connections.from_text("inbox", server.uri(server.folder))
+    return replace(direct, port=listener.getsockname()[1])
+
+
+def test_a_stalled_connection_is_given_up_and_may_be_tried_again(
+    sftp_server: servers.SftpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sftp, "ANSWER_SECONDS", 1)
+    put(sftp_server.folder, NAME)
+    stalled = threading.Event()
+    with transport.folder(relayed(sftp_server, stalled)) as session:
+        assert session.read(NAME) == CONTENT
+        stalled.set()
+
+        with pytest.raises(TransientError, match="NOT_REACHED"):
+            session.read(NAME)
+        with pytest.raises(TransientError, match="NOT_REACHED"):
+            session.write_new("new", CONTENT)
 
 
 # --- one interface, two kinds of folder

@@ -66,11 +66,14 @@ def deliver_table(engine: Engine, profile: Profile, batch: Any, payload: bytes, 
             new = _deliver(connection, profile, batch, payload, at)
         failpoint("table_committed")
         return new
-    except DBAPIError as error:
-        # The link may have died around COMMIT: only the manifest knows whether the rows are there.
+    except (DBAPIError, PermanentError) as error:
+        # The link may have died around COMMIT, or another attempt committed its rows beside ours (MariaDB has no lock
+        # that ends with the transaction): only the manifest knows whether the rows are there.
         if _is_there(engine, batch):
             return False
-        raise transport.explain(error, profile["table"]) from error
+        if isinstance(error, DBAPIError):
+            raise transport.explain(error, profile["table"]) from error
+        raise
 
 
 def manifest(engine: Engine, target: str) -> list[tuple[str, int]]:
