@@ -1,4 +1,4 @@
-"""Write the parts of the documents that come from the code: `python -m docs.generate` (tested, so they cannot drift)."""
+"""Write the parts of the documents that come from the code: `python -m docs.generate` (tested: no drift)."""
 
 from __future__ import annotations
 

@@ -504,7 +504,7 @@ def test_canada_reads_every_claim_as_its_costs_to_the_cent() -> None:
 
 
 def test_the_schema_of_source_documents_takes_the_sources_and_refuses_what_is_not_in_it() -> None:
-    schema = json.loads((PROJECT / "etl/schema_source.json").read_text("utf-8"))
+    schema = json.loads((PROJECT / "etl/schema.json").read_text("utf-8"))
     validator = Draft202012Validator({"$ref": "#/$defs/source", "$defs": schema["$defs"]})
     expected: list[str] = []
     found = [

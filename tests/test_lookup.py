@@ -313,7 +313,7 @@ def test_amounts_compare_as_whole_minor_units(amounts: list[int], limit: int) ->
 
 # --- the schema of conditions, rules, checks and gates
 
-FRAGMENTS = json.loads((config.PROJECT / "etl/schema_checks.json").read_text("utf-8"))["$defs"]
+FRAGMENTS = json.loads((config.PROJECT / "etl/schema.json").read_text("utf-8"))["$defs"]
 
 
 def accepted(kind: str, document: Any) -> bool:
