@@ -84,8 +84,10 @@ def acknowledge(context: Context, batch_id: str) -> dict[str, int]:
     connection = context.connection(entry)
     if profile["acknowledge"]["kind"] == "table":
         engine = transport.engine(connection)
-        answers = erp.acknowledge_table(engine, profile, batch)
-        engine.dispose()
+        try:
+            answers = erp.acknowledge_table(engine, profile, batch)
+        finally:
+            engine.dispose()
     else:
         with transport.folder(connection, entry.get("path", "")) as session:
             answers = erp.acknowledge_file(session, profile, batch_id)

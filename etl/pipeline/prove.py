@@ -76,7 +76,11 @@ def read_ledger(context: Context, entry: Any, profile: Any) -> pd.DataFrame:
     """The ERP's own lines at one target (model.ERP_LINE_COLUMNS)."""
     connection = context.connection(entry)
     if profile["acknowledge"]["kind"] == "table":
-        return erp.read_ledger_table(transport.engine(connection), profile)
+        engine = transport.engine(connection)
+        try:
+            return erp.read_ledger_table(engine, profile)
+        finally:
+            engine.dispose()
     with transport.folder(connection, entry.get("path", "")) as session:
         return erp.read_ledger_file(session, profile)
 
