@@ -27,7 +27,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk.exceptions import AirflowFailException
 
 from etl import config, errors
-from etl.airflow_tasks import RETRIES, given, run
+from etl.airflow_tasks import RETRIES, given, run, unless_queued
 
 
 @sdk.task
@@ -86,7 +86,7 @@ def refuse(why: str) -> None:
 
 def feed_dags(feed: config.Document) -> None:
     """The four DAGs of one feed."""
-    feed_id, zone = feed["feed"], feed["time_zone"]
+    feed_id, zone, proof = feed["feed"], feed["time_zone"], f"{feed['feed']}__reconcile"
     landed, sealed = (sdk.Asset(f"{feed_id}_{name}", f"claimpost://{feed_id}/{name}") for name in ("landed", "sealed"))
     common = {
         "start_date": datetime(2025, 1, 1, tzinfo=UTC),
@@ -104,11 +104,11 @@ def feed_dags(feed: config.Document) -> None:
     by_batch = sdk.PartitionedAssetTimetable(assets=sealed)
     with sdk.DAG(f"{feed_id}__load", schedule=by_batch, params={"batch_id": text}, **common):
         answered = acknowledge.override(timeout=timedelta(hours=int(feed["acknowledge_within_hours"])))(feed_id)
-        prove = TriggerDagRunOperator(task_id="prove", trigger_dag_id=f"{feed_id}__reconcile")
+        prove = TriggerDagRunOperator(task_id="prove", trigger_dag_id=proof, pre_execute=unless_queued)
         posted = [simulate(feed_id)] if feed.get("simulator") == "yes" else []
         sdk.chain(deliver(feed_id), *posted, answered, prove)
     daily = sdk.CronTriggerTimetable("0 6 * * *", timezone=zone)
-    with sdk.DAG(f"{feed_id}__reconcile", schedule=daily, params={"period": text}, **one, **common):
+    with sdk.DAG(proof, schedule=daily, params={"period": text}, **one, **common):
         judge(compare(feed_id))
 
 

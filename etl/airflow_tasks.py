@@ -57,3 +57,11 @@ def given(name: str) -> str:
     """What this run is for: its partition key, else the value that somebody gave it by hand."""
     context = get_current_context()
     return str(context["dag_run"].partition_key or context["params"][name])
+
+
+def unless_queued(context: Any) -> None:
+    """For the task that triggers a DAG: skip it where a run of that DAG waits already, for it will see our work too."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    if context["ti"].get_dr_count(context["task"].trigger_dag_id, states=["queued"]):
+        raise AirflowSkipException("A run is waiting already.")

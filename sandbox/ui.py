@@ -88,7 +88,6 @@ def settings(home: Path, url: str, port: int, password: str) -> dict[str, str]:
         "CLAIMPOST_HOME": str(home),
         "CLAIMPOST_MAPPINGS": str(config.settings().mappings),
         "CLAIMPOST_STORE_URL": "postgresql+psycopg" + url.format(database="claimpost"),
-        "SANDBOX_ERP_URL": "postgresql+psycopg" + url.format(database="erp"),
     }
 
 
@@ -205,8 +204,14 @@ def serve(home: Path, port: int, console: Console) -> None:
         url = stack.enter_context(postgres(home / "postgres"))
         environment = settings(home, url, port, password)
         status.update("Preparing Airflow's database")
-        erp = f"sample_erp_db={environment['SANDBOX_ERP_URL']}"
-        subprocess.run([sys.executable, "-m", "sandbox.airflow_home", erp], env=environment, check=True)
+        erp = url.format(database="erp")
+        for command in (
+            ("airflow_home", f"sample_erp_db=postgres{erp}"),
+            ("erp", "prepare", "--db", f"postgresql+psycopg{erp}"),
+            ("erp", "prepare", "--drop", str(home / "erp" / "drop")),
+        ):
+            prepared = [sys.executable, "-m", f"sandbox.{command[0]}", *command[1:]]
+            subprocess.run(prepared, env=environment, check=True, stdout=subprocess.DEVNULL)
         if not (home / "sample").exists():
             sample.write(home / "sample" / "inbox", 400, 1)
         status.update("Starting Airflow: api-server, scheduler, dag-processor, triggerer")
