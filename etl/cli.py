@@ -81,7 +81,7 @@ def run(feed: str, input_path: Path | None, as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """List the batches in the store."""
     from etl import config
-    from etl.pipeline.run import batch_summary
+    from etl.pipeline.summary import batch_summary
     from etl.store import Store
 
     batches = [batch_summary(batch) for batch in Store.open(config.settings().store_url).batches()]

@@ -8,7 +8,8 @@ from etl.pipeline.context import Context, open
 from etl.pipeline.deliver import acknowledge, acknowledge_all, load, prepare, simulate
 from etl.pipeline.extract import extract
 from etl.pipeline.prove import reconcile
-from etl.pipeline.run import exit_code, run, summary
+from etl.pipeline.run import exit_code, run
+from etl.pipeline.summary import summary
 
 __all__ = [
     "Context", "acknowledge", "acknowledge_all", "build", "exit_code", "extract", "load", "open", "prepare",

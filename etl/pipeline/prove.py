@@ -10,29 +10,32 @@ import pyarrow.parquet as pq
 
 from etl import erp, model, report, transport
 from etl.pipeline.context import Context, now
+from etl.pipeline.summary import feed_summary
 from etl.reconcile import OUTCOME_COLUMNS, Reconciliation, explained
 from etl.reconcile import reconcile as compare
 from etl.store import Batch
+from validations import schemas
 
 HISTORY = 12
 
 
-def reconcile(context: Context, period: str = "", out: Path | None = None, summary: Any = None) -> dict[str, Any]:
-    """Compare and report; out: {"feed", "period", "explained", "breaks", "by_code", "totals", "report_files"}.
+def reconcile(context: Context, period: str = "", out: Path | None = None) -> dict[str, Any]:
+    """Compare and report; out: {"feed", "period", "explained", "breaks", "by_code", "counts", "report_files"}.
 
     Batches whose journals all agree with the ERP become `reconciled`. The report goes to `out`, by default to the
-    home's reports/<feed>.
+    home's reports/<feed>. The feed's summary with its conservation figures is kept under the run's id.
     """
-    at = now()
+    at, summary = now(), feed_summary(context)
     batches = context.store.batches(context.feed_id, period=period)
     found = _compare(context, batches, period, at)
     earlier = [_as_history(one) for one in reversed(context.store.reconciliations(context.feed_id, limit=HISTORY))]
     result = _result(context, found, period)
     folder = out or context.home / "reports" / context.feed_id
     history = [*earlier, {"at": at, **result["counts"]}]
-    files = report.write(found, _report_summary(context, summary, found), history, folder, at)
+    files = report.write(found, summary, history, folder, at)
     context.store.save_reconciliation(context.feed_id, period, result["counts"], result["by_code"])
     _settle(context, batches, found)
+    context.store.save_run(context.run_id, context.feed_id, at, now(), summary, summary["conservation"])
     return {**result, "report_files": [str(path) for path in files]}
 
 
@@ -63,6 +66,7 @@ def _erp_lines(context: Context, journals: pd.DataFrame, period: str) -> pd.Data
         profile = context.profile(entry["target"])
         parts.append(read_ledger(context, entry, profile))
     lines = pd.concat(parts, ignore_index=True)
+    schemas.prove(lines, schemas.ERP_LINES)
     lines = lines[lines["company"].isin(list(context.bundle.feed["companies"]))]
     if period:
         known = lines["journal_key"].isin(journals["journal_key"])
@@ -111,9 +115,3 @@ def _settle(context: Context, batches: list[Batch], found: Reconciliation) -> No
     for batch in batches:
         if batch.state == "acknowledged" and int(matched.get(batch.batch_id, 0)) == batch.journals:
             context.store.move_batch(batch.batch_id, "acknowledged", "reconciled")
-
-
-def _report_summary(context: Context, summary: Any, found: Reconciliation) -> Any:
-    from etl.pipeline.run import feed_summary
-
-    return summary if summary is not None else feed_summary(context)

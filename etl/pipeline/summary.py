@@ -1,0 +1,127 @@
+"""What a run, or everything a feed ever did, comes to: the one object that `claimpost run --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from etl import model, money
+from etl.model import ControlTotals
+from etl.pipeline.context import Context
+from etl.store import Batch, Landing
+
+
+def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
+    """What became of these landings: the object that `claimpost run --json` prints.
+
+    A landing that an earlier run has built counts as landed and duplicate: its content came again.
+    """
+    receipts = [context.store.landing(context.feed_id, sha256) for sha256 in shas]
+    fresh_shas = sorted({one.sha256 for one in receipts if _decided_now(context, one)})
+    fresh, again = _first_time(receipts, fresh_shas)
+    parts = context.store.control_totals(context.feed_id, fresh_shas) if fresh_shas else {}
+    totals = {outcome: parts.get(outcome, ControlTotals()) for outcome in model.OUTCOMES}
+    landed = model.total(_landed(one) for one in [*fresh, *again] if one.state in ("built", "duplicate"))
+    totals[model.DUPLICATE] = model.total([totals[model.DUPLICATE], *(_landed(one) for one in again)])
+    unique = list({one.sha256: one for one in receipts}.values())
+    rejected = [one for one in unique if one.state == "rejected"]
+    batches = [b for b in context.store.batches(context.feed_id) if b.run_id == context.run_id]
+    difference = model.total(totals.values())
+    out: dict[str, Any] = {"feed": context.feed_id, "run_id": context.run_id}
+    out["landed"] = {"files": len(receipts), **_shown(landed)}
+    out |= {outcome: _shown(totals[outcome]) for outcome in model.OUTCOMES}
+    out["reasons"] = _reasons(context, fresh_shas)
+    out["files_rejected"] = [_file(one) for one in rejected]
+    out["files_held"] = [_file(one) for one in unique if one.state == "held"]
+    out |= {"journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches)}
+    out["batches"] = [batch_summary(b) for b in batches]
+    out |= _answers(context, batches)
+    out["conservation"] = {"holds": _same(landed, difference), "landed": _shown(landed), "outcomes": _shown(difference)}
+    out["nothing_new"] = not fresh and not rejected
+    return out
+
+
+def feed_summary(context: Context) -> dict[str, Any]:
+    """The same object over everything the feed ever landed."""
+    landings = context.store.landings(context.feed_id)
+    totals = context.store.control_totals(context.feed_id)
+    landed = model.total(_landed(one) for one in landings if one.state in ("built", "duplicate"))
+    batches = context.store.batches(context.feed_id)
+    shas = [one.sha256 for one in landings if one.state == "built"]
+    difference = model.total(totals.values())
+    return {
+        "feed": context.feed_id, "run_id": "",
+        "landed": {"files": len(landings), **_shown(landed)},
+        **{outcome: _shown(totals[outcome]) for outcome in model.OUTCOMES},
+        "reasons": _reasons(context, shas),
+        "files_rejected": [_file(one) for one in landings if one.state == "rejected"],
+        "files_held": [_file(one) for one in landings if one.state == "held"],
+        "journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches),
+        "batches": [batch_summary(b) for b in batches], **_answers(context, batches),
+        "conservation": {"holds": _same(landed, difference), "landed": _shown(landed), "outcomes": _shown(difference)},
+        "nothing_new": False,
+    }  # fmt: skip
+
+
+def batch_summary(batch: Batch) -> dict[str, Any]:
+    """One batch as `run --json` and `status --json` show it."""
+    names = ("batch_id", "feed_id", "company", "period", "target", "state", "sha256", "journals", "lines")
+    return {name: getattr(batch, name) for name in names} | {"debit": dict(batch.totals.get("debit", {}))}
+
+
+def _decided_now(context: Context, landing: Landing) -> bool:
+    return landing.totals.get("run_id") == context.run_id or landing.state in ("rejected", "held")
+
+
+def _first_time(receipts: Sequence[Landing], fresh_shas: Sequence[str]) -> tuple[list[Landing], list[Landing]]:
+    """Receipts whose content this run decided, and those of content that was there before (also within this run)."""
+    fresh: dict[str, Landing] = {}
+    again = []
+    for one in receipts:
+        if one.sha256 in fresh_shas and one.sha256 not in fresh:
+            fresh[one.sha256] = one
+        elif one.state in ("built", "duplicate"):
+            again.append(one)
+    return list(fresh.values()), again
+
+
+def _landed(landing: Landing) -> ControlTotals:
+    return ControlTotals(landing.totals["reports"], landing.totals["lines"], landing.totals["gross"])
+
+
+def _same(one: ControlTotals, other: ControlTotals) -> bool:
+    return _shown(one) == _shown(other)
+
+
+def _shown(totals: ControlTotals) -> dict[str, Any]:
+    known = {k: v for k, v in sorted(totals.gross.items()) if k in money.EXPONENT}
+    gross = {currency: money.text_of(minor, currency) for currency, minor in known.items()}
+    return {"reports": totals.reports, "lines": totals.lines, "gross": gross}
+
+
+def _reasons(context: Context, shas: Sequence[str]) -> dict[str, int]:
+    """Quarantined report versions per code; a report with several reasons counts under each."""
+    if not shas:
+        return {}
+    rejects = context.store.rejects(context.feed_id, shas)
+    rejects = rejects[rejects["outcome"] != "warn"]
+    counts = rejects.drop_duplicates([*model.REPORT_KEY, "code"]).groupby("code", dropna=False, sort=True).size()
+    return {str(code): int(count) for code, count in counts.items()}
+
+
+def _file(landing: Landing) -> dict[str, Any]:
+    facts = {name: landing.totals[name] for name in ("line", "reason", "held") if landing.totals.get(name)}
+    return {"file": landing.name, "sha256": landing.sha256, "code": landing.reason, **facts}
+
+
+def _answers(context: Context, batches: Sequence[Batch]) -> dict[str, int]:
+    """Journals of these batches the ERP has posted, refused, and not answered."""
+    ids = {b.batch_id for b in batches}
+    if not ids:
+        return {"posted": 0, "rejected": 0, "unknown": 0}
+    members = context.store.members(feed_id=context.feed_id)
+    counts = members.loc[members["batch_id"].isin(ids), "state"].value_counts(sort=False)
+    return {
+        "posted": int(counts.get("posted", 0)), "rejected": int(counts.get("rejected", 0)),
+        "unknown": int(counts.get("unknown", 0) + counts.get("sealed", 0)),
+    }  # fmt: skip
