@@ -53,7 +53,7 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, known: pd.Data
 
     Raises PermanentError CONSERVATION when landed and outcomes differ: a defect, nothing is written.
     """
-    schemas.prove(raw.frame, schemas.raw([column for column in raw.frame if column != "source_row"]))
+    schemas.prove(raw.frame, schemas.raw([str(column) for column in raw.frame.columns if column != "source_row"]))
     cleaned = clean.clean(raw, bundle.source, name_parts(bundle, name))
     lines = cleaned.lines
     hashes = clean.content_hashes(lines)
