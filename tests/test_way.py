@@ -115,15 +115,40 @@ def test_a_broken_file_is_rejected_with_code_and_line_and_the_others_go_on(opene
 
 def test_an_unusual_delivery_is_held_until_the_gate_is_wider(opened: Home, tmp_path: Path) -> None:
     sample.write(tmp_path / "delivery", reports=40, seed=2)
-    strict = tmp_path / "mappings"
+    strict = tmp_path / "strict"
     shutil.copytree(PROJECT / "mappings", strict)
     feed = strict / "feeds/sample.yml"
-    feed.write_text(feed.read_text("utf-8").replace('quarantined_pct_max: "30"', 'quarantined_pct_max: "1"'), "utf-8")
+    told = feed.read_text("utf-8").replace('quarantined_pct_max: "30"', 'quarantined_pct_max: "1"')
+    feed.write_text(told.replace('pct_from_reports: "100"', 'pct_from_reports: "2"'), "utf-8")
     held = pipeline.run(opened("sample", mappings=strict), tmp_path / "delivery")
     released = pipeline.run(opened("sample"))
 
     assert ([], {"VOLUME"}, 1) == (held["batches"], {f["code"] for f in held["files_held"]}, pipeline.exit_code(held))
     assert (True, 0, 0) == (released["posted"] > 0, released["breaks"], pipeline.exit_code(released))
+
+
+def test_one_bad_report_of_a_small_delivery_is_quarantined_and_the_good_one_posted(
+    opened: Home, tmp_path: Path
+) -> None:
+    header = (
+        "Company,Report ID,Version,Employee,State,Submitted,Approved,Line,Part,Split,Expense Type,Date,Description,"
+    )
+    header += "Merchant,Cost Center,Project,Paid By,Advance,Currency,Amount,Tax Code,Tax,Report Total,Invoice"
+    line = (
+        "CN01,{0},1,E1,approved,2026-02-09T01:00:00Z,2026-02-10T01:00:00Z,1,1,100,TAXI,2026-02-03,x,y,0010,,EMPLOYEE,"
+    )
+    line += ",CNY,{1},Z0,0.00,{1},"
+    rows = [header, line.format("R1", "45.00"), line.format("R2", "4e5"), "TRAILER,2,45.00", ""]
+    (tmp_path / "expenses_2026-02_001.csv").write_text("\n".join(rows), "utf-8")
+    result = pipeline.run(opened("sample"), tmp_path)
+
+    assert ({"MONEY": 1}, 1, 1, 0) == (
+        result["reasons"],
+        result["accepted"]["reports"],
+        result["posted"],
+        result["breaks"],
+    )
+    assert (1, 1, {"CNY": "0.00"}) == outcome(result, "quarantined")
 
 
 def test_input_without_a_fitting_file_is_an_error_that_names_the_pattern(opened: Home, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def gate(profile: pd.DataFrame, feed: Mapping[str, Any], docs_folder: Path) -> l
     In: PROFILE_COLUMNS. Writes the Data Docs under docs_folder (index.html). An expectation that could not be judged
     counts as failed. Raises what Great Expectations raises when it cannot run at all.
     """
-    options = feed.get("gate", {})
+    options = _judged(feed.get("gate", {}), int(profile.get("reports", pd.Series(dtype="int64")).sum()))
     tables, wanted = {"profile": profile}, {"profile": _generic()}
     if profile.columns.tolist() == PROFILE_COLUMNS:
         tables["totals"], wanted["totals"] = totals(profile, options.get("gross", {})), _limits(options)
@@ -68,6 +68,12 @@ def gate(profile: pd.DataFrame, feed: Mapping[str, Any], docs_folder: Path) -> l
         for one, result in judged
         if failed(result)
     ]
+
+
+def _judged(options: Mapping[str, Any], reports: int) -> dict[str, Any]:
+    """The gate's options without its shares for a delivery so small that a share says nothing."""
+    small = reports < int(options.get("pct_from_reports", "0"))
+    return {name: limit for name, limit in options.items() if not (small and name.endswith("_pct_max"))}
 
 
 def totals(profile: pd.DataFrame, currencies: Iterable[str] = ()) -> pd.DataFrame:
