@@ -186,6 +186,7 @@ MISTAKES = {
     "only debits": ({"journals": JOURNAL.replace("side: credit", "side: debit")}, "at least one debit and one credit"),
     "a tax table not declared": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {table: vat}")}, "line 11: reclaimable_tax: no table 'vat'"),
     "rates without a rounding account": ({"journals": JOURNAL.replace("rounding: {account: {company: rounding}, limit_minor: \"2\"}", "")}, "rates need a `rounding` account"),
+    "a rate that is inverted": ({"rates": TABLES["rates"] + "USD,CNY,0.14,2026-03-01,\n"}, "TABLE rates.csv line 4: rate '0.14' is more than 20 % from the one before"),
     "a rate of nothing": ({"rates": TABLES["rates"].replace("7.1", "0")}, "TABLE rates.csv line 2: rate '0' is no positive decimal"),
     "a target column of no field": ({"gl": GL.replace("text: {field: text", "text: {field: colour")}, "columns.text: no journal field 'colour'"),
     "a table that is missing": ({"journals": JOURNAL.replace("file: tax.csv", "file: vat.csv")}, "TABLE vat.csv line 1: the table does not exist"),

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,6 +19,7 @@ _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 # Columns the mapping itself adds to the expense lines (etl.mapping.apply).
 DERIVED_FIELDS: Final = ("base_currency", "posting_date", "period")
 PERIOD_KEY: Final = ("company", "period")
+RATE_STEP_PCT_MAX: Final = 20
 RATE_KEY: Final = ("document_currency", "base_currency")
 TAX_KEY: Final = ("company", "tax_code")
 
@@ -139,10 +141,23 @@ def _problems(bundle: Bundle) -> Iterator[ConfigurationError]:
                 if column.get(kind, "rate") not in known and (kind, column[kind]) != ("foreign", "User"):
                     yield _problem(target, ("columns", name), f"no journal field {column[kind]!r}")
     if bundle.rates:
-        for row in (row for rows in bundle.rates.rows.values() for row in rows):
-            if money.parse_rate(row.cells["rate"]) is None:
-                detail = f"rate {row.cells['rate']!r} is no positive decimal"
-                yield ConfigurationError("TABLE", file=bundle.rates.file, line=row.line, detail=detail)
+        yield from _rate_problems(bundle.rates)
+
+
+def _rate_problems(rates: lookup.Table) -> Iterator[ConfigurationError]:
+    """Rates that are no positive decimals, or that jump from one period to the next: inverted, or a slipped point."""
+    for rows in rates.rows.values():
+        before = None
+        for row in rows:
+            parsed = money.parse_rate(row.cells["rate"])
+            detail = f"rate {row.cells['rate']!r} is no positive decimal"
+            rate = Fraction(parsed[0], 10 ** parsed[1]) if parsed else None
+            if before is not None and rate is not None and abs(rate - before) * 100 > before * RATE_STEP_PCT_MAX:
+                detail = f"rate {row.cells['rate']!r} is more than {RATE_STEP_PCT_MAX} % from the one before"
+                rate = None
+            if rate is None:
+                yield ConfigurationError("TABLE", file=rates.file, line=row.line, detail=detail)
+            before = rate
 
 
 def _feed_problems(bundle: Bundle) -> Iterator[ConfigurationError]:
