@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from etl import masking
 from etl.errors import CATALOGUE
 
 _OUT = Console(highlight=False)
@@ -109,7 +110,12 @@ def show_found(found: Mapping[str, Any]) -> None:
         if isinstance(value, list):
             _show_rows(name, value)
         else:
-            _OUT.print(f"{name}: {value}", markup=False)
+            _OUT.print(f"{name}: {_shown(name, value)}", markup=False)
+
+
+def _shown(name: str, value: object) -> str:
+    """A fact as text; what people wrote is masked (B111), `--json` gives it whole."""
+    return masking.masked(str(value)) if name in masking.FREE_TEXT | masking.JOURNAL_TEXT else str(value)
 
 
 def _show_rows(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -121,5 +127,5 @@ def _show_rows(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for column in shown:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(str(row[column]).replace("[", r"\[") for column in shown))
+        table.add_row(*(_shown(column, row[column]).replace("[", r"\[") for column in shown))
     _OUT.print(table)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from etl import mapping, model, money
+from etl import mapping, masking, model, money
 from etl.journal import Batch
 
 Ints = NDArray[np.int64]
@@ -112,7 +112,7 @@ def _check_table(
         text = columns[name]
         if rule.get("overflow", "error") == "error" and "max" in rule:
             long = np.flatnonzero(pc.greater(pc.utf8_length(text), int(rule["max"])).to_numpy(zero_copy_only=False))
-            shown = text.take(pa.array(long)).to_pylist()
+            shown = _shown(rule.get("field", ""), text.take(pa.array(long)).to_pylist())
             faults.add(at[long], "KEY_OVERFLOW", name, shown, f"{rule['max']} characters")
         if rule.get("required") == "yes" and rule.get("field") != "batch_id":
             empty = np.flatnonzero(pc.equal(text, "").to_numpy(zero_copy_only=False))
@@ -162,8 +162,13 @@ def _check_text(
         codes, values = model.distinct((lines if of_line else headers)[column])
         bad = np.array([not _encodes(value, profile["encoding"]) for value in values], dtype=bool)
         rows = np.flatnonzero(bad[codes]) if len(codes) else codes
-        shown = [values[code] for code in codes[rows].tolist()]
+        shown = _shown(column, [values[code] for code in codes[rows].tolist()])
         faults.add(at[rows] if of_line else rows, "UNENCODABLE", column, shown, profile["encoding"])
+
+
+def _shown(field: str, values: list[str]) -> list[str]:
+    """Values as a reject shows them: the text of a journal masked (B111)."""
+    return [masking.masked(value) for value in values] if field in masking.JOURNAL_TEXT else values
 
 
 def _encodes(text: str, encoding: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from etl import errors, model
+from etl import errors, masking, model
 from etl.clean.work import Found
 from etl.formats.layout import SOURCE_ROW
 
@@ -27,12 +27,14 @@ def reject_frame(lines: pd.DataFrame, found: Sequence[Found]) -> pd.DataFrame:
 
 
 def _says(one: Found) -> list[tuple[str, ...]]:
+    """What each row of a fault says; numbers of accounts and cards in free text are masked (B111)."""
     fault = one.fault
     entry = errors.CATALOGUE[fault.code]
     names = [one.name] * len(fault.rows) if isinstance(one.name, str) else one.name
     says: list[tuple[str, ...]] = []
     for name, value, detail in zip(names, fault.values, fault.details, strict=True):
-        shown = value if len(value) <= VALUE_CHARACTERS_MAX else value[:VALUE_CHARACTERS_MAX] + "…"
+        whole = masking.masked(value) if one.target in masking.FREE_TEXT else value
+        shown = whole if len(whole) <= VALUE_CHARACTERS_MAX else whole[:VALUE_CHARACTERS_MAX] + "…"
         reason = errors.text(fault.code, field=name, value=shown, detail=detail)
         says.append((fault.code, entry.outcome, name, shown, reason, entry.owner, entry.next_step))
     return says

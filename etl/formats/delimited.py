@@ -25,6 +25,7 @@ from etl.formats.headers import choose_layout, split_line
 from etl.formats.layout import SOURCE_ROW, Format, Layout
 from etl.formats.records import Records, Span, check_quoting, split_records
 from etl.formats.trailers import check_trailer
+from etl.masking import masked
 
 BLOCK_BYTES: Final = 2**22
 
@@ -112,7 +113,7 @@ def _line_end(text: bytes, at: int, end: int) -> int:
 def _check_mark(line: bytes, name: str, number: int, mark: str | None) -> None:
     written = line.decode().rstrip("\r\n")
     if mark is not None and written != mark:
-        raise FileRejected("ENVIRONMENT", file=name, line=number, found=repr(written), expected=repr(mark))
+        raise FileRejected("ENVIRONMENT", file=name, line=number, found=repr(masked(written)), expected=repr(mark))
 
 
 def _read_trailer(line: bytes, name: str, rules: Format) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ import unicodedata
 
 from etl.errors import FileRejected
 from etl.formats.layout import Format, Layout
+from etl.masking import masked
 
 
 def split_line(line: str, delimiter: str) -> list[str] | None:
@@ -28,7 +29,7 @@ def choose_layout(header: bytes, name: str, line: int, rules: Format) -> Layout:
             return layout
     nearest = max(rules.layouts, key=lambda layout: len(set(layout.header) & set(cells)))
     missing = [text for text in nearest.header if text not in cells]
-    extra = [text for text in cells if text not in nearest.header]
+    extra = [masked(text) for text in cells if text not in nearest.header]  # a file without header shows its data
     if extra and not missing and len(cells) == len(set(cells)):
         raise FileRejected("UNKNOWN_COLUMN", file=name, line=line, found=", ".join(map(repr, extra)))
     raise FileRejected("HEADER", file=name, line=line, detail=_difference(cells, nearest, missing, extra, rules))
@@ -41,7 +42,7 @@ def _difference(cells: list[str], nearest: Layout, missing: list[str], extra: li
     if len(missing) == len(nearest.header):
         other = [sign for sign in ",;\t|" if sign != rules.delimiter and cells and sign in cells[0]]
         hint = f" The separator may be {other[0]!r}." if other else ""
-        return f"None of its columns is there; the line begins {', '.join(cells)[:40]!r}.{hint}"
+        return f"None of its columns is there; the line begins {', '.join(map(masked, cells))[:40]!r}.{hint}"
     written = {_folded(text): text for text in extra}
     near = [f"{written[_folded(text)]!r} for {text!r}" for text in missing if _folded(text) in written]
     if near:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from etl import errors, lookup, model, money
+from etl import errors, lookup, masking, model, money
 from etl.mapping.bundle import Bundle
 
 Ints = NDArray[np.int64]
@@ -221,9 +221,14 @@ def _looked_up(name: str, bundle: Bundle, part: pd.DataFrame, rows: Ints, field:
     values, missing = table.find(part, use["value"], use.get("valid_by", ""))
     gaps = np.flatnonzero(missing)
     columns = [*use["key"], *([use["valid_by"]] if "valid_by" in use else [])]
-    shown = [", ".join(key) for key in part[columns].iloc[gaps].itertuples(index=False, name=None)]
-    faults.add(rows[gaps], "MAPPING_GAP", field, shown, f"tables/{table.file}")
+    faults.add(rows[gaps], "MAPPING_GAP", field, _shown(part[columns].iloc[gaps]), f"tables/{table.file}")
     return values
+
+
+def _shown(keys: pd.DataFrame) -> list[str]:
+    """The cells of each row in one text; free text masked (B111)."""
+    cells = [masking.masked_texts(keys[c]) if c in masking.FREE_TEXT else keys[c] for c in keys.columns]
+    return [", ".join(key) for key in zip(*(column.tolist() for column in cells), strict=True)]
 
 
 def _choice(

@@ -7,11 +7,13 @@ bytes. No amount is computed here; they are only written out.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from etl import masking
 from etl.reconcile import Reconciliation
 from etl.report import page, tables
 from etl.report.words import verdict
@@ -30,6 +32,7 @@ def write(
     of earlier reconciliations, oldest first; at: the time to show, ISO UTC. Each file appears whole or not at all.
     """
     out.mkdir(parents=True, exist_ok=True)
+    reconciliation = _masked(reconciliation)
     told = verdict(reconciliation, summary)
     contents = {
         "report.html": page.render(reconciliation, summary, history, told, at),
@@ -39,6 +42,14 @@ def write(
         "documents.csv": tables.csv(reconciliation.documents, tables.DOCUMENTS),
     }
     return [_put(out / name, content) for name, content in contents.items()]
+
+
+def _masked(reconciliation: Reconciliation) -> Reconciliation:
+    """The same with what the ERP says of a refused journal masked: it may quote the claim's text (B111)."""
+    breaks = reconciliation.breaks
+    refused = breaks["code"] == "REJECTED_BY_ERP"
+    said = {name: breaks[name].mask(refused, masking.masked_texts(breaks[name])) for name in ("erp", "reason")}
+    return dataclasses.replace(reconciliation, breaks=breaks.assign(**said))
 
 
 def _put(path: Path, content: bytes) -> Path:

@@ -19,13 +19,15 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from etl import model
+from etl import masking, model
 from etl.errors import ClaimpostError, ConfigurationError, PermanentError, TransientError
 from etl.transport import connections
 
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 30, 600
 INSERT_ROWS: Final = 20_000
 COPY_ROWS: Final = 100_000
+# The values of a statement stay out of error texts, and so out of logs.
+_QUIET: Final[dict[str, Any]] = {"hide_parameters": True}
 # SQLSTATE or error number -> what it means. PostgreSQL appendix A; MariaDB error codes.
 _BUSY: Final = {"55P03", "40P01", "40001", "57014", "1205", "1213"}
 _AWAY: Final = {"57P01", "57P02", "57P03", "1040", "1053", "2002", "2003", "2006", "2013", "1114", "1021"}
@@ -46,9 +48,10 @@ def engine(url: str | connections.Connection) -> Engine:
     if backend == "sqlite":
         return _sqlite(target.render_as_string(hide_password=False), target.database)
     if backend == "postgresql":
-        return create_engine(target, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+        return create_engine(target, **_QUIET, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
     made = create_engine(
-        target.update_query_dict({"charset": "utf8mb4"}), pool_pre_ping=True, isolation_level="READ COMMITTED",
+        target.update_query_dict({"charset": "utf8mb4"}), **_QUIET, pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
         connect_args={"connect_timeout": CONNECT_SECONDS, "read_timeout": STATEMENT_SECONDS},
     )  # fmt: skip
     event.listen(made, "connect", _strict)
@@ -58,7 +61,7 @@ def engine(url: str | connections.Connection) -> Engine:
 def _sqlite(url: str, path: str | None) -> Engine:
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    made = create_engine(url, connect_args={"timeout": LOCK_SECONDS})
+    made = create_engine(url, **_QUIET, connect_args={"timeout": LOCK_SECONDS})
     event.listen(made, "connect", _safe_sqlite)
     event.listen(made, "begin", _begin_sqlite)
     return made
@@ -131,6 +134,7 @@ def _copy(connection: Connection, statement: str, rows: pa.Table) -> None:
                 pyarrow.csv.write_csv(rows.slice(start, COPY_ROWS), buffer, options)
                 copy.write(buffer.getbuffer())
     except psycopg.Error as error:
+        error.args = tuple(masking.masked(str(part)) for part in error.args)  # PostgreSQL quotes the row it refuses
         raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
 
 
@@ -175,4 +179,4 @@ def _detail(error: DBAPIError) -> str:
     """The driver's first line: what is wrong, without the statement and its values."""
     args = error.orig.args if error.orig is not None else ()
     text = str(args[-1]) if args else type(error).__name__
-    return text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return masking.masked(text.strip().splitlines()[0]) if text.strip() else type(error).__name__
