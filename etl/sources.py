@@ -22,6 +22,7 @@ from etl.transport import FileInfo, Folder, LocalFolder, failpoint
 SIDECAR: Final = ".ok"
 ARCHIVE, DELETE, KEEP = "archive", "delete", "keep"
 FILES_PER_RUN_MAX: Final = 10_000
+NAME_BYTES_MAX: Final = 240  # the archive puts nine before a name and .ok behind it; a folder holds 255
 OK_FILE, SETTLED, NOW = "ok_file", "settled", "now"
 _UNFINISHED: Final = (".part", ".filepart", ".tmp", ".crdownload", SIDECAR, "~")
 _SIDECAR_TEXT: Final = re.compile(r"([0-9]{1,18})\s+([0-9a-f]{64})\s*", re.ASCII)
@@ -61,7 +62,12 @@ def find(session: Folder, pattern: str, complete: str, settle_seconds: int = 60,
 def _fits(name: str, names: re.Pattern[str]) -> bool:
     """A whole, plain, finished name: no hidden file, no half-written one, nothing a path or a log could trip over."""
     plain = name.isprintable() and not name.startswith(".") and not set(name) & {"/", "\\"}
-    return plain and not name.endswith(_UNFINISHED) and names.fullmatch(name) is not None
+    return (
+        plain
+        and len(name.encode()) <= NAME_BYTES_MAX
+        and not name.endswith(_UNFINISHED)
+        and names.fullmatch(name) is not None
+    )
 
 
 def _is_ready(info: FileInfo, complete: str, sidecars: set[str], settle_seconds: int) -> bool:

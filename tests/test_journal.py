@@ -101,7 +101,7 @@ def test_yen_convert_without_decimals(books: mapping.Bundle) -> None:
     )
 
 
-def test_a_missing_rate_holds_the_whole_report_and_no_other(books: mapping.Bundle) -> None:
+def test_b90_a_missing_rate_holds_the_whole_report_and_no_other(books: mapping.Bundle) -> None:
     lines = expense_lines(
         "report_id document_currency approved_at gross_minor\n R1 USD 2026-03-03T01:00:00Z 100\n"
         " R1 CNY 2026-03-03T01:00:00Z 100\n R2 CNY 2026-03-03T01:00:00Z 100"
@@ -114,7 +114,7 @@ def test_a_missing_rate_holds_the_whole_report_and_no_other(books: mapping.Bundl
     assert ["R2"] == booked.headers["report_id"].tolist()
 
 
-def test_without_a_rate_table_foreign_claims_are_held(tmp_path: Path) -> None:
+def test_b90_without_a_rate_table_foreign_claims_are_held(tmp_path: Path) -> None:
     books = bundle(tmp_path, journals=JOURNAL.replace("rates: {file: rates.csv, rounding: half_up}", ""))
     booked = book(books, expense_lines("document_currency gross_minor\n USD 100\n CNY 100"))
 
@@ -131,7 +131,7 @@ def test_a_mapping_that_does_not_balance_posts_nothing(tmp_path: Path) -> None:
     assert 0 == len(booked.headers)
 
 
-def test_two_currencies_in_one_report_are_two_journals(books: mapping.Bundle) -> None:
+def test_b89_two_currencies_in_one_report_are_two_journals(books: mapping.Bundle) -> None:
     booked = book(books, expense_lines("document_currency gross_minor\n CNY 100\n USD 100"))
 
     assert ["CNY", "USD"] == booked.headers["currency"].tolist()

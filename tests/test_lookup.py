@@ -79,7 +79,7 @@ def test_no_lines_find_no_rows(tmp_path: Path) -> None:
     assert (len(found), len(missing), str(found.dtype)) == (0, 0, "str")
 
 
-def test_a_lapsed_row_gives_way_to_the_general_one(tmp_path: Path) -> None:
+def test_b127_a_lapsed_row_gives_way_to_the_general_one(tmp_path: Path) -> None:
     text = "company,payer,account,valid_from,valid_to\n*,CARD,1,,\nKW01,CARD,2,,2025-06-30\n"
     counter = table(tmp_path, text, ["company", "payer"], ["account"])
 
@@ -107,17 +107,20 @@ def test_codes_stay_text_and_a_byte_order_mark_is_no_part_of_the_header(tmp_path
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (
+        pytest.param(
             "type,account\nTAXI,1\nTAXI,1\n",
             "TABLE line 3: TAXI overlaps line 2; end one the day before the other begins",
+            id="B129 duplicate row",
         ),
-        (
+        pytest.param(
             "type,account,valid_from,valid_to\nTAXI,1,2025-01-01,2025-06-30\nTAXI,2,2025-06-30,\n",
             "TABLE line 3: TAXI overlaps line 2; end one the day before the other begins",
+            id="B127 overlap",
         ),
-        (
+        pytest.param(
             "type,account,valid_from,valid_to\nTAXI,2,2025-07-02,\nTAXI,1,2025-01-01,2025-06-30\n",
             "TABLE line 2: TAXI has a gap after line 3 (2025-06-30)",
+            id="B127 gap",
         ),
         (
             "type,account,valid_from,valid_to\nTAXI,2,2025-13-01,\n",
@@ -156,7 +159,7 @@ def test_a_last_day_of_time_is_followed_by_nothing(tmp_path: Path) -> None:
     assert "overlaps" in refusal(tmp_path, text, ["type"], ["account"])
 
 
-def test_rows_of_equal_rank_that_match_the_same_line_are_refused(tmp_path: Path) -> None:
+def test_b127_rows_of_equal_rank_that_match_the_same_line_are_refused(tmp_path: Path) -> None:
     text = "company,type,account\nCN01,*,1\n*,TAXI,2\n"
     keys = "('CN01', '*') and ('*', 'TAXI')"
     expected = f"TABLE line 3: {keys} match the same value equally well; make one more specific"

@@ -26,7 +26,7 @@ def test_an_account_changes_on_the_day_its_row_says(tmp_path: Path) -> None:
     assert ["6601", "6602"] == applied.parts["account"].tolist()[:2]
 
 
-def test_every_gap_of_every_line_is_found_at_once(tmp_path: Path) -> None:
+def test_b127_b130_every_gap_of_every_line_is_found_at_once(tmp_path: Path) -> None:
     lines = expense_lines("expense_type payer gross_minor\n SPA EMPLOYEE 1\n TAXI CRYPTO 1\n SPA CRYPTO 1")
     applied = mapping.apply(bundle(tmp_path), lines)
 
@@ -51,7 +51,7 @@ def test_the_same_gap_of_one_line_is_named_once(tmp_path: Path) -> None:
     assert ["MAPPING_GAP expense.account"] == shown(applied.rejects, "code", "field")
 
 
-def test_the_posting_date_is_the_approval_in_the_companys_time_zone(tmp_path: Path) -> None:
+def test_b95_the_posting_date_is_the_approval_in_the_companys_time_zone(tmp_path: Path) -> None:
     lines = expense_lines("approved_at gross_minor\n 2026-02-28T15:59:59Z 1\n 2026-02-28T16:00:00Z 1\n 2026-02-28 1")
     applied = mapping.apply(bundle(tmp_path), lines)
 
@@ -60,19 +60,19 @@ def test_the_posting_date_is_the_approval_in_the_companys_time_zone(tmp_path: Pa
     )
 
 
-def test_local_dates_at_the_edge_of_summer_time() -> None:
+def test_b95_local_dates_at_the_edge_of_summer_time() -> None:
     assert "2026-03-29" == local_date("2026-03-28T23:30:00Z", "Europe/Berlin")
     assert "2026-03-28" == local_date("2026-03-28", "Europe/Berlin")
 
 
-def test_a_closed_period_holds_the_report(tmp_path: Path) -> None:
+def test_b97_a_closed_period_holds_the_report(tmp_path: Path) -> None:
     lines = expense_lines("company approved_at gross_minor\n C1 2026-01-10 1\n C1 2026-09-10 1\n C1 2026-02-10 1")
     applied = mapping.apply(bundle(tmp_path), lines)
 
     assert ["1 PERIOD_CLOSED 2026-01", "2 PERIOD_CLOSED 2026-09"] == shown(applied.rejects, "line_no", "code", "value")
 
 
-def test_a_closed_period_moves_to_the_next_open_one_if_the_policy_says_so(tmp_path: Path) -> None:
+def test_b97_a_closed_period_moves_to_the_next_open_one_if_the_policy_says_so(tmp_path: Path) -> None:
     journal = JOURNAL.replace("closed_period: hold", "closed_period: next_open")
     lines = expense_lines("approved_at gross_minor\n 2026-01-10 1\n 2026-09-10 1")
     applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
@@ -186,10 +186,13 @@ MISTAKES = {
     "only debits": ({"journals": JOURNAL.replace("side: credit", "side: debit")}, "at least one debit and one credit"),
     "a tax table not declared": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {table: vat}")}, "line 11: reclaimable_tax: no table 'vat'"),
     "rates without a rounding account": ({"journals": JOURNAL.replace("rounding: {account: {company: rounding}, limit_minor: \"2\"}", "")}, "rates need a `rounding` account"),
-    "a rate that is inverted": ({"rates": TABLES["rates"] + "USD,CNY,0.14,2026-03-01,\n"}, "TABLE rates.csv line 4: rate '0.14' is more than 20 % from the one before"),
-    "a rate of nothing": ({"rates": TABLES["rates"].replace("7.1", "0")}, "TABLE rates.csv line 2: rate '0' is no positive decimal"),
+    "B90 a rate that is inverted": ({"rates": TABLES["rates"] + "USD,CNY,0.14,2026-03-01,\n"}, "TABLE rates.csv line 4: rate '0.14' is more than 20 % from the one before"),
+    "B90 a rate of nothing": ({"rates": TABLES["rates"].replace("7.1", "0")}, "TABLE rates.csv line 2: rate '0' is no positive decimal"),
     "a target column of no field": ({"gl": GL.replace("text: {field: text", "text: {field: colour")}, "columns.text: no journal field 'colour'"),
     "a table that is missing": ({"journals": JOURNAL.replace("file: tax.csv", "file: vat.csv")}, "TABLE vat.csv line 1: the table does not exist"),
+    "B128 a table that falls back on another": ({"journals": JOURNAL.replace("account: {table: account}", "account: {table: account, else: {table: counter}}")}, "SCHEMA tiny.yml line 16: lines.0.account"),
+    "B128 a table that is itself the key of another": ({"journals": JOURNAL.replace("key: [expense_type]", "key: [{table: counter}]")}, "SCHEMA tiny.yml line 8: tables.account.key.0"),
+    "B128 a document that holds itself": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: &tax {table: *tax}")}, "YAML tiny.yml line 11"),
     "two keys of one name": ({"journals": JOURNAL + "source: again\n"}, "YAML tiny.yml line 33: key 'source' stands twice"),
 }  # fmt: skip
 

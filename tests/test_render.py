@@ -51,7 +51,7 @@ def test_zero_can_be_written_where_the_erp_wants_it(tmp_path: Path) -> None:
     assert '"45.00","0.00","45.00","0.00"' in text
 
 
-def test_a_key_too_long_or_missing_holds_the_report_and_is_never_cut(tmp_path: Path) -> None:
+def test_b105_a_key_too_long_or_missing_holds_the_report_and_is_never_cut(tmp_path: Path) -> None:
     counter = "company,payer,account\nC1,EMPLOYEE,22410001\nC1,CARD,\n"
     books = bundle(tmp_path, counter=counter)
     _, headers, lines = batch_of(books, "report_id payer gross_minor\n R1 EMPLOYEE 1\n R2 CARD 1")
@@ -131,7 +131,7 @@ def bundle_journal_without_dates() -> str:
     return JOURNAL.replace(", valid_by: transaction_date", "")
 
 
-def test_text_that_the_encoding_lacks_holds_the_report(tmp_path: Path) -> None:
+def test_b106_text_that_the_encoding_lacks_holds_the_report(tmp_path: Path) -> None:
     books = bundle(tmp_path, book=BOOK.replace("gb18030", "gbk"))
     _, headers, lines = batch_of(books, "company description employee_id gross_minor\n C2 𠮷 E𠮷 1")
     rejects = render.check(books.targets["book"], books, headers, lines)

@@ -284,7 +284,7 @@ TAGS = {
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_shown_and_never_runs(tmp_path: Path, text: str) -> None:
+def test_b109_hostile_text_is_shown_and_never_runs(tmp_path: Path, text: str) -> None:
     world = not_posted(month_end(), state="rejected", code=text, message=text)
     world = world.adding("erp_lines", of("R4"), journal_key=text, erp_document=text, company=text, period=text)
     world = world.set("outcomes", lambda t: t["report_id"] == "Q1", report_id=text, outcome=text)
@@ -357,7 +357,7 @@ FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "ï¼1", "ï
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_text_that_looks_like_a_formula_is_text_everywhere(tmp_path: Path, text: str) -> None:
+def test_b107_text_that_looks_like_a_formula_is_text_everywhere(tmp_path: Path, text: str) -> None:
     world = month_end().adding("erp_lines", of("R4"), journal_key=text, erp_document=text, company=text)
     files = written(tmp_path, world, feed=text, reasons={text: 1})
     (row,) = table(files["breaks.csv"])

@@ -129,7 +129,7 @@ def test_a_reject_says_where_why_who_and_what_next() -> None:
 # --- identity and state
 
 
-def test_a_company_of_another_group_is_refused_once_per_report() -> None:
+def test_b132_a_company_of_another_group_is_refused_once_per_report() -> None:
     assert brief(judged(claim({"company": "ZZ"}, {"company": "ZZ"}))) == ["R1 0 COMPANY report ZZ"]
 
 
@@ -185,14 +185,14 @@ def test_a_report_with_two_totals_is_refused_for_that_alone() -> None:
     assert brief(judged(lines, report_total="yes")) == ["R1 0 REPORT_HEADER report 30 | 31"]
 
 
-def test_a_line_that_stands_twice_is_refused_at_its_second_place() -> None:
+def test_b122_a_line_that_stands_twice_is_refused_at_its_second_place() -> None:
     found = judged(claim({"line_no": 1}, {"line_no": 1}, {"line_no": 1, "allocation_no": 2}, {"line_no": 1}))
 
     assert brief(found) == ["R1 1 LINE_REPEATED report 1 part 1", "R1 1 LINE_REPEATED report 1 part 1"]
     assert found["source_row"].tolist() == [3, 5]
 
 
-def test_equal_lines_with_their_own_numbers_are_kept() -> None:
+def test_b122_equal_lines_with_their_own_numbers_are_kept() -> None:
     assert brief(judged(claim({}, {}))) == []
 
 
@@ -200,7 +200,7 @@ def test_lines_whose_number_could_not_be_read_are_no_repetition() -> None:
     assert brief(judged(claim({"line_no": 0}, {"line_no": 0}), bad=[True, True])) == []
 
 
-def test_only_approved_reports_are_booked() -> None:
+def test_b123_only_approved_reports_are_booked() -> None:
     lines = claim({"state": "withdrawn"}, {"state": "withdrawn"}, {"report_id": "R2"}, {"report_id": "R3", "state": ""})
     found = judged(lines, states=["approved", "paid"])
 
@@ -218,7 +218,7 @@ RANGE = {"from": "2025-01-01", "to": "2027-12-31"}
 
 
 @pytest.mark.parametrize("day", ["0219-01-31", "1900-01-01", "2024-12-31", "2028-01-01", "9999-12-31"])
-def test_an_implausible_date_is_refused(day: str) -> None:
+def test_b98_an_implausible_date_is_refused(day: str) -> None:
     found = judged(claim({"transaction_date": day}), dates=RANGE)
 
     assert brief(found) == [f"R1 1 DATE_RANGE report {day}"]
@@ -257,7 +257,7 @@ def test_a_cost_does_not_end_before_it_begins() -> None:
     assert reasons(found) == ["transaction_date '2026-03-10' lies before its start_date 2026-03-11."]
 
 
-def test_a_cost_after_its_approval_is_refused_by_the_local_day() -> None:
+def test_b96_a_cost_after_its_approval_is_refused_by_the_local_day() -> None:
     """Approved 31 March 16:30 UTC: 1 April in Shanghai, 31 March in Chicago."""
     late = {"approved_at": "2026-03-31T16:30:00Z", "transaction_date": "2026-04-01"}
     lines = claim(late, {**late, "report_id": "R2", "company": "US01"})
@@ -267,7 +267,7 @@ def test_a_cost_after_its_approval_is_refused_by_the_local_day() -> None:
     assert reasons(found) == ["approved_at '2026-03-31' lies before the transaction_date 2026-04-01."]
 
 
-def test_a_journey_that_starts_after_its_approval_is_refused() -> None:
+def test_b96_a_journey_that_starts_after_its_approval_is_refused() -> None:
     lines = claim({"start_date": "2026-04-05", "transaction_date": "2026-04-09"})
 
     assert reasons(judged(lines, not_after_approval="yes")) == [
@@ -276,11 +276,11 @@ def test_a_journey_that_starts_after_its_approval_is_refused() -> None:
     ]
 
 
-def test_a_cost_after_its_approval_may_be_allowed() -> None:
+def test_b96_a_cost_after_its_approval_may_be_allowed() -> None:
     assert brief(judged(claim({"transaction_date": "2026-04-09"}), not_after_approval="no")) == []
 
 
-def test_a_receipt_older_than_the_limit_is_refused() -> None:
+def test_b96_a_receipt_older_than_the_limit_is_refused() -> None:
     found = judged(claim({"transaction_date": "2025-03-30"}, {"transaction_date": "2025-03-31"}), age_days_max="365")
 
     assert brief(found) == ["R1 1 DATE_RANGE report 2025-03-30"]
@@ -302,7 +302,7 @@ def test_an_approval_given_as_a_date_is_taken_as_it_is() -> None:
 # --- amounts
 
 
-def test_a_line_of_nothing_is_refused_unless_allowed() -> None:
+def test_b77_a_line_of_nothing_is_refused_unless_allowed() -> None:
     assert brief(judged(claim({"gross_minor": 0}))) == ["R1 1 ZERO report 0.00 CNY"]
     assert brief(judged(claim({"gross_minor": 0}), zero="allowed")) == []
 
@@ -318,14 +318,14 @@ def test_an_amount_that_could_not_be_read_is_not_zero() -> None:
     assert brief(judged(claim({"gross_minor": 0}), bad=[True])) == []
 
 
-def test_a_refund_is_a_claim_like_any_other_unless_refused() -> None:
+def test_b85_a_refund_is_a_claim_like_any_other_unless_refused() -> None:
     lines = claim({"gross_minor": -500}, {})
 
     assert brief(judged(lines)) == []
     assert brief(judged(lines, refunds="refused")) == ["R1 1 NEGATIVE report -5.00 CNY"]
 
 
-def test_a_report_beyond_the_money_limit_is_refused() -> None:
+def test_b83_a_report_beyond_the_money_limit_is_refused() -> None:
     """Two lines within the limit, together one cent beyond it; a debit and a refund do not hide each other."""
     half = money.LIMIT_MINOR // 2
     lines = claim({"gross_minor": half}, {"gross_minor": -half - 1}, {"report_id": "R2", "gross_minor": 2 * half})
@@ -340,7 +340,7 @@ def test_ten_thousand_largest_lines_do_not_overflow() -> None:
     assert found["code"].tolist() == ["RANGE", "REPORT_TOTAL"]
 
 
-def test_the_lines_of_a_claim_add_up_to_its_total() -> None:
+def test_b87_the_lines_of_a_claim_add_up_to_its_total() -> None:
     """Meals 120.00 and a hotel of 300.01 are no claim of 420.00."""
     lines = claim(
         {"gross_minor": 12_000, "report_total_minor": 42_000}, {"gross_minor": 30_001, "report_total_minor": 42_000}
@@ -371,14 +371,14 @@ def test_the_total_is_not_judged_when_a_line_could_not_be_read() -> None:
     assert brief(judged(lines, bad=[True, False], report_total="yes")) == []
 
 
-def test_the_parts_of_a_line_are_in_one_currency() -> None:
+def test_b89_the_parts_of_a_line_are_in_one_currency() -> None:
     found = judged(claim({"line_no": 1}, {"line_no": 1, "allocation_no": 2, "document_currency": "USD"}))
 
     assert brief(found) == ["R1 1 SPLIT report 1"]
     assert reasons(found) == ["The parts of line 1 give amounts in CNY | USD."]
 
 
-def test_a_report_may_hold_several_currencies() -> None:
+def test_b89_a_report_may_hold_several_currencies() -> None:
     assert brief(judged(claim({}, {"document_currency": "USD"}))) == []
 
 
@@ -392,7 +392,7 @@ def test_a_report_may_hold_several_currencies() -> None:
         (-11_300, "V13", -1300), (10_600, "V6", 600), (10_550, "V5.5", 550), (10_000, "V0", 0), (10_000, "", 0),
     ],
 )  # fmt: skip
-def test_tax_agrees_with_its_rate_within_one_minor_unit(tables: Path, gross: int, code: str, tax: int) -> None:
+def test_b86_tax_agrees_with_its_rate_within_one_minor_unit(tables: Path, gross: int, code: str, tax: int) -> None:
     lines = claim({"gross_minor": gross, "tax_code": code, "tax_minor": tax})
 
     assert brief(judged(lines, tables=tables, tax="tax.csv")) == []
@@ -411,7 +411,7 @@ def test_tax_agrees_with_its_rate_within_one_minor_unit(tables: Path, gross: int
         (-10_000, "V13", 1150, "it is more than the amount, or a charge against a refund"),
     ],
 )
-def test_tax_that_cannot_be_is_refused(tables: Path, gross: int, code: str, tax: int, detail: str) -> None:
+def test_b86_tax_that_cannot_be_is_refused(tables: Path, gross: int, code: str, tax: int, detail: str) -> None:
     found = judged(claim({"gross_minor": gross, "tax_code": code, "tax_minor": tax}), tables=tables, tax="tax.csv")
 
     shown = money.text_of(tax, "CNY")
@@ -419,7 +419,7 @@ def test_tax_that_cannot_be_is_refused(tables: Path, gross: int, code: str, tax:
     assert reasons(found) == [f"Tax {shown} CNY does not agree with the amount: {detail}."]
 
 
-def test_tax_beyond_its_amount_is_refused_even_without_a_tax_table() -> None:
+def test_b86_tax_beyond_its_amount_is_refused_even_without_a_tax_table() -> None:
     assert brief(judged(claim({"gross_minor": 5, "tax_minor": 6, "tax_code": "X"}))) == ["R1 1 TAX report 0.06 CNY"]
 
 
@@ -553,7 +553,7 @@ def test_policy_rejects_holds_or_warns(severity: str, expected: str) -> None:
     assert (reasons(found), found["owner"].tolist()) == (["Ask first."], ["finance director"])
 
 
-def test_a_split_does_not_slip_below_the_limit() -> None:
+def test_b84_a_split_does_not_slip_below_the_limit() -> None:
     """50,000.01 over two cost centers still needs its approval, and asks for it once."""
     half = {"line_no": 1, "gross_minor": 2_500_001}
     lines = claim(half, {**half, "allocation_no": 2})
@@ -567,7 +567,7 @@ def test_a_policy_reject_names_the_fields_it_looked_at() -> None:
     assert judged(claim({}), [rule("warn", when)])["field"].tolist() == ["company, expense_type, payer"]
 
 
-def test_the_bundled_travel_policy_runs(tables: Path) -> None:
+def test_b84_the_bundled_travel_policy_runs(tables: Path) -> None:
     document = config.read_yaml((config.PROJECT / "mappings/rules/travel_policy.yml").read_bytes(), "travel_policy.yml")
     lines = claim(
         {"expense_type": "PERSONAL"}, {"expense_type": "HOTEL"}, {"gross_minor": 5_000_001}, {"gross_minor": 5_000_000}

@@ -20,7 +20,7 @@ import servers
 
 from etl import sources, transport
 from etl.errors import ConfigurationError, PermanentError, TransientError
-from etl.transport import Folder, LocalFolder, connection, sftp, use_resolver
+from etl.transport import FileInfo, Folder, LocalFolder, connection, sftp, use_resolver
 from etl.transport.failpoints import VARIABLE
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -61,7 +61,7 @@ def names(found: sources.Found) -> list[str]:
 # --- which files are complete
 
 
-def test_a_file_waits_for_its_sidecar(place: tuple[Folder, Path]) -> None:
+def test_b115_a_file_waits_for_its_sidecar(place: tuple[Folder, Path]) -> None:
     session, inbox = place
     put(inbox, NAME)
     before = sources.find(session, PATTERN, "ok_file")
@@ -81,7 +81,7 @@ def test_a_file_waits_for_its_sidecar(place: tuple[Folder, Path]) -> None:
         (f"{len(CONTENT)} {'0' * 64}".encode(), "another sha256"),
     ],
 )
-def test_a_sidecar_that_contradicts_its_file_refuses_it(
+def test_b115_a_sidecar_that_contradicts_its_file_refuses_it(
     place: tuple[Folder, Path], sidecar: bytes, detail: str
 ) -> None:
     session, inbox = place
@@ -102,7 +102,7 @@ def test_a_growing_file_waits_until_it_has_settled(place: tuple[Folder, Path]) -
     assert names(sources.find(session, PATTERN, "settled", settle_seconds=2)) == [NAME]
 
 
-def test_only_whole_plain_finished_names_are_taken(place: tuple[Folder, Path]) -> None:
+def test_b112_b113_b114_only_whole_plain_finished_names_are_taken(place: tuple[Folder, Path]) -> None:
     session, inbox = place
     odd = (
         "expenses_2026-03.csv.part", "expenses_2026-03.csv.filepart", "expenses_2026-03.csv.tmp",
@@ -127,12 +127,66 @@ def test_only_whole_plain_finished_names_are_taken(place: tuple[Folder, Path]) -
     )
 
 
-def test_files_come_in_order_of_name_and_no_more_than_agreed(place: tuple[Folder, Path]) -> None:
+def test_b116_files_come_in_order_of_name_and_no_more_than_agreed(place: tuple[Folder, Path]) -> None:
     session, inbox = place
     for month in ("03", "01", "02"):
         put(inbox, f"expenses_2026-{month}.csv", age_seconds=int(month))
 
     assert names(sources.find(session, PATTERN, "now", files_max=2)) == ["expenses_2026-01.csv", "expenses_2026-02.csv"]
+
+
+class _Server(LocalFolder):
+    """A server that names what it likes."""
+
+    def files(self, under: str = "") -> list[FileInfo]:
+        return [FileInfo(name, 1, 0) for name in self.names]
+
+    names: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x.csv", "..%2fx.csv", "a/b.csv", "/etc/x.csv", "a\\b.csv", "x\n.csv", "x\0.csv", "x\u202e.csv", "x\udcff.csv",
+     "x" * 237 + ".csv", "长" * 79 + ".csv"],
+)  # fmt: skip
+def test_b112_a_name_that_is_no_plain_file_name_is_left_alone(tmp_path: Path, name: str) -> None:
+    server = _Server(tmp_path)
+    server.names = (name, "good.csv")
+    found = sources.find(server, r"(?s:.*)", "now")
+
+    assert (["good.csv"], (name,)) == (names(found), found.ignored)
+
+
+@pytest.mark.parametrize("name", ["-rf.csv", "a..%2fx.csv", "%2e%2e.csv", "$(id).csv", "x" * 236 + ".csv"])
+def test_b112_an_odd_name_is_landed_under_the_sha256_alone(
+    place: tuple[Folder, Path], tmp_path: Path, name: str
+) -> None:
+    session, inbox = place
+    put(inbox, name)
+    put_ok(inbox, name)
+    (info,) = sources.find(session, r".*\.csv", "ok_file").files
+    sources.land(session, info, tmp_path / "landing", lambda *_: None, "archive")
+
+    assert [SHA256] == [path.name for path in (tmp_path / "landing").iterdir()]
+    assert [f"{SHA256[:8]}_{name}", f"{SHA256[:8]}_{name}.ok"] == sorted(
+        path.name for path in (inbox / "archive").iterdir()
+    )
+
+
+def test_b115_a_sidecar_alone_is_nothing(place: tuple[Folder, Path]) -> None:
+    session, inbox = place
+    put_ok(inbox)
+
+    assert sources.Found(()) == sources.find(session, PATTERN, "ok_file")
+
+
+def test_b116_of_twenty_thousand_files_a_run_takes_the_agreed_number(tmp_path: Path) -> None:
+    expected = [f"expenses_{number:04}-01.csv" for number in range(1000)]
+    for number in range(20_000):
+        (tmp_path / f"expenses_{number % 10_000:04}-{1 + number // 10_000:02}.csv").touch()
+    found = sources.find(LocalFolder(tmp_path), PATTERN, "now", files_max=1000)
+
+    assert sorted(expected + [name.replace("-01", "-02") for name in expected])[:1000] == names(found)
 
 
 def test_an_empty_folder_has_nothing(place: tuple[Folder, Path]) -> None:

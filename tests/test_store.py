@@ -437,7 +437,7 @@ def test_journals_are_found_by_period_batch_and_key(store: Store) -> None:
     assert list(store.members(feed_id=FEED, period="2026-03")["target"]) == ["oracle", "oracle"]
 
 
-def test_text_goes_into_the_database_as_it_is(any_store: Store) -> None:
+def test_b108_text_goes_into_the_database_as_it_is(any_store: Store) -> None:
     odd = 'a"b,c\nd\\.e\\N差旅😀'
     landed(any_store).record_build(Build(**{**vars(full_build()), "rejects": rejects(("R3", "X")).assign(value=odd)}))
 

@@ -27,25 +27,25 @@ def test_a_new_report_is_accepted() -> None:
     assert ["accepted", "accepted"] == judged(frame("C1 R1 1 aa", "C2 R1 1 aa"), frame("C3 R1 1 aa"))
 
 
-def test_the_same_version_again_is_a_duplicate() -> None:
+def test_b117_the_same_version_again_is_a_duplicate() -> None:
     assert ["duplicate"] == judged(frame("C1 R1 1 aa"), frame("C1 R1 1 aa"))
 
 
-def test_the_same_version_with_other_content_is_a_conflict() -> None:
+def test_b118_the_same_version_with_other_content_is_a_conflict() -> None:
     assert ["quarantined CONFLICT"] == judged(frame("C1 R1 1 bb"), frame("C1 R1 1 aa"))
 
 
-def test_a_correction_of_a_booked_report_waits() -> None:
+def test_b119_a_correction_of_a_booked_report_waits() -> None:
     assert ["quarantined REVISION"] == judged(frame("C1 R1 2 bb"), frame("C1 R1 1 aa"))
 
 
-def test_of_two_versions_in_one_delivery_the_higher_counts() -> None:
+def test_b119_of_two_versions_in_one_delivery_the_higher_counts() -> None:
     assert ["superseded", "accepted", "superseded"] == judged(
         frame("C1 R1 9 aa", "C1 R1 10 bb", "C1 R1 2 cc"), frame("C9 R9 1 x")
     )
 
 
-def test_an_older_version_that_arrives_late_is_superseded() -> None:
+def test_b120_an_older_version_that_arrives_late_is_superseded() -> None:
     assert ["superseded"] == judged(frame("C1 R1 1 aa"), frame("C1 R1 2 bb"))
 
 
