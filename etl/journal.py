@@ -60,7 +60,7 @@ def build(bundle: mapping.Bundle, lines: pd.DataFrame, parts: pd.DataFrame) -> J
     faults = mapping.Faults()
     headers = _with_rates(bundle, headers, faults)
     merged, line_of_part = _merged(bundle, lines, parts, journal_of)
-    merged["base_minor"] = _base_amounts(headers, merged)
+    merged["base_minor"] = _base_amounts(headers, merged, faults)
     merged = _with_rounding_lines(bundle, lines, headers, merged, faults)
     _check_balance(headers, merged, faults)
     rejects = faults.rejects(headers.assign(line_no=0, source_row=0))
@@ -159,16 +159,23 @@ def _merged(
     return out, line_of_part
 
 
-def _base_amounts(headers: pd.DataFrame, merged: pd.DataFrame) -> Ints:
+def _base_amounts(headers: pd.DataFrame, merged: pd.DataFrame, faults: mapping.Faults) -> Ints:
+    """Each line in base currency; a journal whose amounts leave the money limit there is rejected, its lines are 0."""
     journal = merged["journal"].to_numpy(dtype=np.int64)
     amount = merged["amount_minor"].to_numpy(dtype=np.int64)
+    gross = model.sum_by(np.abs(amount), journal, len(headers))
     codes, first = model.groups(headers, ["currency", "base_currency", "rate"])
     out = amount.copy()
     kinds = headers[["currency", "base_currency", "rate"]].iloc[first].itertuples(index=False, name=None)
     for number, (currency, base, rate) in enumerate(kinds):
         if currency != base and rate:
+            mine = np.flatnonzero(codes == number)
+            over = mine[money.convert(gross[mine], rate, currency, base) > 2 * money.LIMIT_MINOR]
+            values = [f"{money.text_of(int(gross[row]) // 2, currency)} {currency} at {rate}" for row in over.tolist()]
+            faults.add(over, "RANGE", "base_debit_minor", values, "")
             rows = np.flatnonzero(codes[journal] == number)
-            out[rows] = money.convert(amount[rows], rate, currency, base)
+            converted = money.convert(amount[rows], rate, currency, base)
+            out[rows] = np.where(np.isin(journal[rows], over), 0, converted)
     return out
 
 

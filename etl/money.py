@@ -20,6 +20,7 @@ Ints = NDArray[np.int64]
 
 LIMIT_MINOR: Final = 10**15
 _INT64_SAFE: Final = 2**62
+_INT64_MAX: Final = 2**63 - 1
 
 # ISO 4217 minor units that are not 2, and the active codes; source: ISO 4217 list one.
 _EXPONENTS: Final = {
@@ -296,13 +297,15 @@ def divide(numerator: int, denominator: int, rounding: str = HALF_UP) -> int:
 def scale(minor: Ints, numerator: int, denominator: int, rounding: str = HALF_UP) -> Ints:
     """Each amount x numerator / denominator, rounded once by the named rounding.
 
-    Products that could leave int64 are computed in Python integers, so the result is exact for any input in range.
+    Products that could leave int64 are computed in Python integers, so the result is exact; one that is itself beyond
+    int64 stands as the largest int64 of its sign, which no limit lets pass.
     """
     assert denominator > 0 and numerator >= 0 and rounding in ROUNDINGS
     minor = np.asarray(minor, dtype=np.int64)
     largest = int(np.abs(minor).max(initial=0))
     if largest * numerator * 2 + denominator >= _INT64_SAFE or denominator >= _INT64_SAFE // 2:
-        return np.array([divide(int(m) * numerator, denominator, rounding) for m in minor.tolist()], dtype=np.int64)
+        exact = [divide(m * numerator, denominator, rounding) for m in minor.tolist()]
+        return np.array([max(-_INT64_MAX, min(_INT64_MAX, m)) for m in exact], dtype=np.int64)
     product = np.abs(minor) * numerator
     quotient, rest = product // denominator, product % denominator
     if rounding == HALF_UP:

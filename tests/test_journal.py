@@ -93,6 +93,20 @@ def test_rounding_above_the_limit_holds_the_report(books: mapping.Bundle) -> Non
     assert (0, 0) == (len(booked.headers), len(booked.lines))
 
 
+def test_an_amount_that_leaves_the_money_limit_by_its_rate_is_rejected_and_the_others_go_on(
+    books: mapping.Bundle,
+) -> None:
+    booked = book(
+        books,
+        expense_lines("report_id document_currency gross_minor\n R1 USD 999999999999999\n R2 USD 10000"),
+    )
+
+    assert ["R1 RANGE report 9999999999999.99 USD at 7.1"] == shown(
+        booked.rejects, "report_id", "code", "outcome", "value"
+    )
+    assert ["R2 71000"] == shown(booked.headers, "report_id", "base_debit_minor")
+
+
 def test_yen_convert_without_decimals(books: mapping.Bundle) -> None:
     booked = book(books, expense_lines("document_currency gross_minor\n JPY 1000"))
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from etl import money
 
 AMOUNTS = st.integers(-money.LIMIT_MINOR, money.LIMIT_MINOR)
+BIGGEST = 2**63 - 1
 ROUNDING = {money.HALF_UP: ROUND_HALF_UP, money.HALF_EVEN: ROUND_HALF_EVEN, money.DOWN: ROUND_DOWN}
 
 
@@ -100,7 +101,7 @@ def test_scaling_rounds_once_by_the_named_mode(minor: list[int], top: int, botto
     got = money.scale(np.array(minor), top, bottom, rounding).tolist()
     exact = [money.divide(m * top, bottom, rounding) for m in minor]
 
-    assert exact == got
+    assert [max(-BIGGEST, min(BIGGEST, m)) for m in exact] == got
 
 
 @given(st.integers(-(10**9), 10**9), st.integers(1, 10**6), st.sampled_from(money.ROUNDINGS))
@@ -108,6 +109,10 @@ def test_division_agrees_with_decimal(numerator: int, denominator: int, rounding
     wanted = (Decimal(numerator) / Decimal(denominator)).quantize(Decimal(1), rounding=ROUNDING[rounding])
 
     assert int(wanted) == money.divide(numerator, denominator, rounding)
+
+
+def test_a_result_beyond_int64_stands_at_its_edge_so_that_no_limit_lets_it_pass() -> None:
+    assert [BIGGEST, -BIGGEST, 3 * 10**9] == money.scale(np.array([10**15, -(10**15), 3]), 10**9, 1).tolist()
 
 
 def test_products_beyond_int64_stay_exact() -> None:
