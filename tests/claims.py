@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
+from etl import config
+
+SOURCE = config.PROJECT / "mappings/sources/expense_csv.yml"
+COLUMNS: list[str] = config.load(SOURCE, "source")["format"]["layouts"][-1]
 GOOD = {
     "Company": "CN01", "Report ID": "R1", "Version": "1", "Employee": "E1", "State": "approved",
-    "Submitted": "2026-02-09T01:00:00Z", "Approved": "2026-02-10T01:00:00Z", "Line": "1", "Part": "1", "Split": "100",
-    "Expense Type": "TAXI", "Date": "2026-02-03", "Description": "Taxi", "Merchant": "Didi", "Cost Center": "0010",
-    "Project": "", "Paid By": "EMPLOYEE", "Advance": "", "Currency": "CNY", "Amount": "45.00", "Tax Code": "Z0",
-    "Tax": "0.00", "Report Total": "45.00", "Invoice": "",
+    "Submitted": "2026-02-09T01:00:00Z", "Approved": "2026-02-10T01:00:00Z", "Approver": "M101", "Line": "1",
+    "Part": "1", "Split": "100", "Expense Type": "TAXI", "Date": "2026-02-03", "Description": "Taxi",
+    "Merchant": "Didi", "Cost Center": "0010", "Project": "", "Paid By": "EMPLOYEE", "Advance": "", "Currency": "CNY",
+    "Amount": "45.00", "Tax Code": "Z0", "Tax": "0.00", "Report Total": "45.00", "Invoice": "",
 }  # fmt: skip
 NAME = "expenses_2026-02_001.csv"
 Line = dict[str, str]
@@ -31,8 +35,8 @@ def content(lines: Sequence[Line]) -> str:
     amounts = [line["Amount"] for line in lines if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", line["Amount"], re.ASCII)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(GOOD)
-    writer.writerows(list(line.values()) for line in lines)
+    writer.writerow(COLUMNS)
+    writer.writerows([line[column] for column in COLUMNS] for line in lines)
     writer.writerow(["TRAILER", len(lines), f"{sum(map(Decimal, amounts), Decimal())}"])
     return out.getvalue()
 
