@@ -119,6 +119,8 @@ _ROWS: Final = (
      "Correct the journal mapping; a claim's debits and credits must be equal in both currencies."),
     ("POLICY", REPORT, "{detail}", _FINANCE, "Correct the report, or have the exception approved."),
     ("APPROVAL", HOLD, "{detail}", _FINANCE, "Have the exception approved."),
+    ("SOD", HOLD, "{value} approved their own report.", _FINANCE,
+     "Have somebody else approve it in the expense system; it comes again as a new version."),
     ("INVOICE_REPEATED", HOLD, "Invoice {value} is claimed more than once, in {detail}.", _FINANCE,
      "Look at the receipts; discard the report that is not entitled to it, release the other."),
     ("UNENCODABLE", HOLD, "{field} {value!r} cannot be written in {detail}.", _FINANCE,

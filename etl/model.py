@@ -26,10 +26,11 @@ CODE, TEXT, DATE, TIME, MONEY, INTEGER, CURRENCY, RATE = (
     "code", "text", "date", "time", "money", "integer", "currency", "rate",
 )  # fmt: skip
 
-# Expense line: one allocation of one line of one report version (docs/frames.md). Name -> kind.
+# Expense line: one allocation of one line of one report version. Name -> kind.
 LINE_FIELDS: Final[dict[str, str]] = {
     "company": CODE, "report_id": CODE, "report_version": TEXT, "line_no": INTEGER, "allocation_no": INTEGER,
-    "employee_id": CODE, "department": CODE, "cost_center": CODE, "project": CODE, "analysis": CODE, "account": CODE,
+    "employee_id": CODE, "approver_id": CODE, "department": CODE, "cost_center": CODE,
+    "project": CODE, "analysis": CODE, "account": CODE,
     "expense_type": CODE, "description": TEXT, "merchant": TEXT, "transaction_date": DATE, "start_date": DATE,
     "submitted_at": TIME, "approved_at": TIME, "updated_at": TIME, "payer": CODE, "payee": CODE, "advance_id": CODE,
     "document_currency": CURRENCY, "gross_minor": MONEY, "tax_code": CODE, "tax_minor": MONEY,
@@ -39,7 +40,7 @@ LINE_FIELDS: Final[dict[str, str]] = {
 }  # fmt: skip
 # The same for every line of a report version; a difference quarantines the report.
 HEADER_FIELDS: Final = (
-    "employee_id", "submitted_at", "approved_at", "updated_at", "state", "report_total_minor",
+    "employee_id", "approver_id", "submitted_at", "approved_at", "updated_at", "state", "report_total_minor",
 )  # fmt: skip
 REPORT_KEY: Final = ["company", "report_id", "report_version"]
 
@@ -48,7 +49,10 @@ REJECT_COLUMNS: Final = [
     *REPORT_KEY, "line_no", "source_row", "code", "outcome", "field", "value", "reason", "owner", "next_step",
 ]  # fmt: skip
 
-# Journal header and line (docs/frames.md). Amounts are in the journal's currency and in the company's base currency.
+# Invoice: which report claims it; invoice_key is a sha256 over its number, date, currency and amount.
+INVOICE_COLUMNS: Final = ["invoice_key", "company", "report_id"]
+
+# Journal header and line. Amounts are in the journal's currency and in the company's base currency.
 JOURNAL_COLUMNS: Final = [
     "journal_id", "journal_key", "company", "report_id", "report_version", "purpose", "employee_id", "document_date",
     "posting_date", "period", "currency", "base_currency", "rate", "rate_date", "description", "lines",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from claims import claim, deliver
 from sqlalchemy import create_engine, text
 
 from etl import config, pipeline
@@ -130,16 +131,7 @@ def test_an_unusual_delivery_is_held_until_the_gate_is_wider(opened: Home, tmp_p
 def test_one_bad_report_of_a_small_delivery_is_quarantined_and_the_good_one_posted(
     opened: Home, tmp_path: Path
 ) -> None:
-    header = (
-        "Company,Report ID,Version,Employee,State,Submitted,Approved,Line,Part,Split,Expense Type,Date,Description,"
-    )
-    header += "Merchant,Cost Center,Project,Paid By,Advance,Currency,Amount,Tax Code,Tax,Report Total,Invoice"
-    line = (
-        "CN01,{0},1,E1,approved,2026-02-09T01:00:00Z,2026-02-10T01:00:00Z,1,1,100,TAXI,2026-02-03,x,y,0010,,EMPLOYEE,"
-    )
-    line += ",CNY,{1},Z0,0.00,{1},"
-    rows = [header, line.format("R1", "45.00"), line.format("R2", "4e5"), "TRAILER,2,45.00", ""]
-    (tmp_path / "expenses_2026-02_001.csv").write_text("\n".join(rows), "utf-8")
+    deliver(tmp_path, [claim(Report_ID="R1"), claim(Report_ID="R2", Amount="4e5")])
     result = pipeline.run(opened("sample"), tmp_path)
 
     assert ({"MONEY": 1}, 1, 1, 0) == (

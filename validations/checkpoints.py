@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.util
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ import pandas as pd
 
 from etl import money
 from etl.errors import ConfigurationError
+from etl.model import ControlTotals
 from validations.rules import PROFILE_COLUMNS, PROFILE_KEY
 
 MILLION: Final = 1_000_000
@@ -49,16 +51,20 @@ class Expectation:
     show: Callable[[Any], str] = str
 
 
-def gate(profile: pd.DataFrame, feed: Mapping[str, Any], docs_folder: Path) -> list[dict[str, str]]:
+def gate(
+    profile: pd.DataFrame, feed: Mapping[str, Any], docs_folder: Path, history: Sequence[ControlTotals] = ()
+) -> list[dict[str, str]]:
     """Judge a delivery's profile; empty when it passed, else one {check, expected, found} per failed expectation.
 
-    In: PROFILE_COLUMNS. Writes the Data Docs under docs_folder (index.html). An expectation that could not be judged
-    counts as failed. Raises what Great Expectations raises when it cannot run at all.
+    In: PROFILE_COLUMNS; `history`, the control totals of the feed's last deliveries in any order. Writes
+    the Data Docs under docs_folder (index.html). An expectation that could not be judged counts as failed.
+    Raises what Great Expectations raises when it cannot run at all.
     """
     options = _judged(feed.get("gate", {}), int(profile.get("reports", pd.Series(dtype="int64")).sum()))
     tables, wanted = {"profile": profile}, {"profile": _generic()}
     if profile.columns.tolist() == PROFILE_COLUMNS:
-        tables["totals"], wanted["totals"] = totals(profile, options.get("gross", {})), _limits(options)
+        tables["totals"], wanted["totals"] = totals(profile, _currencies(options, history)), _limits(options)
+        wanted["totals"] += _usual(options.get("history", {}), history)
     with _only_what_is_used():
         import great_expectations as gx
     results = _run(gx, tables, wanted, docs_folder)
@@ -74,6 +80,10 @@ def _judged(options: Mapping[str, Any], reports: int) -> dict[str, Any]:
     """The gate's options without its shares for a delivery so small that a share says nothing."""
     small = reports < int(options.get("pct_from_reports", "0"))
     return {name: limit for name, limit in options.items() if not (small and name.endswith("_pct_max"))}
+
+
+def _currencies(options: Mapping[str, Any], history: Sequence[ControlTotals]) -> set[str]:
+    return {*options.get("gross", {}), *(name for one in history for name in one.gross)}
 
 
 def totals(profile: pd.DataFrame, currencies: Iterable[str] = ()) -> pd.DataFrame:
@@ -142,6 +152,27 @@ def _limits(options: Mapping[str, Any]) -> list[Expectation]:
         to_minor = partial(_minor, currency=currency)
         shown = partial(money.text_of, currency=currency)
         out.append(_limit(f"gate.gross.{currency}", f"gross_{currency}", limits, to_minor, shown))
+    return out
+
+
+def _usual(options: Mapping[str, Any], history: Sequence[ControlTotals]) -> list[Expectation]:
+    """What the last deliveries let expect: at most so many times their mean lines, so many sigmas above their gross.
+
+    Sigma is that of the population and no less than a tenth of the mean, so that deliveries that were all alike do not
+    hold the first one that differs. Too short a history says nothing (reliability B133).
+    """
+    count = len(history)
+    if not options or count < int(options["from_deliveries"]):
+        return []
+    lines = {"max": str(int(options["lines_times_max"]) * sum(one.lines for one in history) // count)}
+    out = [_limit("gate.history.lines", "lines", lines, int, str)]
+    for currency in sorted({name for one in history for name in one.gross} & money.EXPONENT.keys()):
+        past = [abs(one.gross.get(currency, 0)) for one in history]
+        spread = max(math.isqrt(count * sum(x * x for x in past) - sum(past) ** 2), sum(past) // 10)
+        most = (sum(past) + int(options["gross_sigmas_max"]) * spread) // count
+        limits = {"min": money.text_of(-most, currency), "max": money.text_of(most, currency)}
+        to_minor, shown = partial(_minor, currency=currency), partial(money.text_of, currency=currency)
+        out.append(_limit(f"gate.history.gross.{currency}", f"gross_{currency}", limits, to_minor, shown))
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,9 @@ import pandas as pd
 from etl import clean, formats, journal, mapping, model, render, versions
 from etl.errors import PermanentError
 from validations import rules, schemas
+
+# Invoice keys in, model.INVOICE_COLUMNS of the accepted reports that claim them out.
+Claims = Callable[[Sequence[str]], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Booking:
     rejects: pd.DataFrame
     sealed: tuple[Sealed, ...]
     profile: pd.DataFrame
+    invoices: pd.DataFrame
     normalised: Mapping[str, int]
 
 
@@ -48,8 +52,11 @@ def name_parts(bundle: mapping.Bundle, name: str) -> dict[str, str]:
     return found.groupdict() if found else {}
 
 
-def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, known: pd.DataFrame, tables: Path) -> Booking:
-    """Everything that a file's lines become. `known`: the accepted versions of earlier landings.
+def book(
+    bundle: mapping.Bundle, raw: formats.RawFile, name: str, known: pd.DataFrame, tables: Path, claims: Claims
+) -> Booking:
+    """Everything that a file's lines become. `known`: the accepted versions of earlier landings; `claims`: who of them
+    claims an invoice.
 
     Raises PermanentError CONSERVATION when landed and outcomes differ: a defect, nothing is written.
     """
@@ -63,7 +70,7 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, known: pd.Data
     settled = np.isin(np.array(outcomes, dtype=object), [model.DUPLICATE, model.SUPERSEDED])
     judged = lines.loc[~settled[version_of]].reset_index(drop=True)
     bad = np.isin(judged["source_row"].to_numpy(), found["source_row"].to_numpy())
-    policy = rules.check(judged, bundle.feed, bundle.rules, tables, bad)
+    policy = rules.check(judged, bundle.feed, bundle.rules, tables, bad, claims)
     rejects = pd.concat([_of_judged(found, judged), old, policy], ignore_index=True)
     accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
     schemas.prove(accepted, schemas.CLEAN)
@@ -75,15 +82,18 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, known: pd.Data
     totals = versions.outcome_frame(lines, version_of, seen, final)
     _check_conservation(lines, totals)
     profile = rules.profile(lines, rejects)
-    return Booking(totals, rejects, _seal(bundle, journals), profile, cleaned.normalised)
+    invoices = rules.invoices(judged.loc[~rules.quarantined(judged, rejects)], bundle.feed)
+    return Booking(totals, rejects, _seal(bundle, journals), profile, invoices, cleaned.normalised)
 
 
-def duplicate_outcomes(bundle: mapping.Bundle, raw: formats.RawFile, name: str) -> pd.DataFrame:
-    """Outcomes of a file whose content was landed before under other bytes: every report is a duplicate."""
+def duplicate(bundle: mapping.Bundle, raw: formats.RawFile, name: str) -> Booking:
+    """A file whose content was landed before under other bytes: every report is a duplicate, nothing is judged."""
     lines = clean.clean(raw, bundle.source, name_parts(bundle, name)).lines
     hashes = clean.content_hashes(lines)
     seen, version_of = versions.report_versions(lines, hashes)
-    return versions.outcome_frame(lines, version_of, seen, [model.DUPLICATE] * len(seen))
+    outcomes = versions.outcome_frame(lines, version_of, seen, [model.DUPLICATE] * len(seen))
+    none = rules.rejects_frame([])
+    return Booking(outcomes, none, (), rules.profile(lines, none), rules.invoices(lines.iloc[:0], bundle.feed), {})
 
 
 def _with_versions_of(lines: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
@@ -161,8 +171,3 @@ def _check_conservation(lines: pd.DataFrame, totals: pd.DataFrame) -> None:
     faults = rules.conservation(landed, *(versions.totals(totals, outcome) for outcome in model.OUTCOMES))
     if faults:
         raise PermanentError("CONSERVATION", detail="; ".join(faults))
-
-
-def no_rejects() -> pd.DataFrame:
-    """An empty frame of rejects."""
-    return mapping.reject_frame([])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +53,16 @@ def _build_one(context: Context, landing: Landing) -> None:
     raw = booking.read(context.bundle, content, landing.name)
     fingerprint = formats.fingerprint(raw.frame)
     if _landed_before(context, landing, raw, fingerprint):
-        outcomes = booking.duplicate_outcomes(context.bundle, raw, landing.name)
-        _record(context, landing, fingerprint, outcomes, booking.no_rejects(), (), "duplicate", {})
+        _record(context, landing, fingerprint, booking.duplicate(context.bundle, raw, landing.name), "duplicate")
         return
     known = context.store.known_versions(context.bundle.source_system, [landing.sha256])
-    booked = booking.book(context.bundle, raw, landing.name, known, context.settings.mappings / "tables")
+    booked = _book(context, raw, landing, known)
     unusual = _unusual(context, booked.profile, landing)
     if unusual:
         facts = {"held": unusual, "name": landing.name}
         context.store.set_landing(context.feed_id, landing.sha256, state="held", reason="VOLUME", totals=facts)
         return
-    _record(context, landing, fingerprint, booked.outcomes, booked.rejects, booked.sealed, "built", booked.normalised)
+    _record(context, landing, fingerprint, booked, "built")
 
 
 def _judge_again(context: Context, landing: Landing) -> None:
@@ -69,13 +70,20 @@ def _judge_again(context: Context, landing: Landing) -> None:
     content = (context.home / LANDING / landing.sha256).read_bytes()
     raw = booking.read(context.bundle, content, landing.name)
     known = context.store.known_versions(context.bundle.source_system)
-    booked = booking.book(context.bundle, raw, landing.name, known, context.settings.mappings / "tables")
+    booked = _book(context, raw, landing, known)
     before = context.store.outcomes(context.feed_id, [landing.sha256])
     before = before.loc[before["outcome"] != model.QUARANTINED, [*versions.OUTCOME_KEY, "outcome"]]
     both = booked.outcomes.merge(before, how="left", on=versions.OUTCOME_KEY, suffixes=("_now", ""), validate="1:1")
     outcomes = both.assign(outcome=model.texts(both["outcome"].fillna(both["outcome_now"]).tolist()))
-    outcomes = outcomes[versions.OUTCOME_COLUMNS]
-    _record(context, landing, landing.fingerprint, outcomes, booked.rejects, booked.sealed, "built", booked.normalised)
+    booked = dataclasses.replace(booked, outcomes=outcomes[versions.OUTCOME_COLUMNS])
+    _record(context, landing, landing.fingerprint, booked, "built")
+
+
+def _book(context: Context, raw: formats.RawFile, landing: Landing, known: pd.DataFrame) -> booking.Booking:
+    def claims(keys: Sequence[str]) -> pd.DataFrame:
+        return context.store.invoice_claims(context.bundle.source_system, keys)
+
+    return booking.book(context.bundle, raw, landing.name, known, context.settings.mappings / "tables", claims)
 
 
 def _landed_before(context: Context, landing: Landing, raw: formats.RawFile, fingerprint: str) -> bool:
@@ -97,31 +105,37 @@ def _unusual(context: Context, profile: pd.DataFrame, landing: Landing) -> list[
         return []
     from validations import checkpoints
 
-    return checkpoints.gate(profile, context.bundle.feed, context.home / GATE_DOCS / context.feed_id)
+    folder = context.home / GATE_DOCS / context.feed_id / landing.sha256[:16]
+    return checkpoints.gate(profile, context.bundle.feed, folder, _history(context, landing))
 
 
-def _record(
-    context: Context, landing: Landing, fingerprint: str, outcomes: pd.DataFrame, rejects: pd.DataFrame,
-    sealed: tuple[booking.Sealed, ...], state: str, normalised: Any,
-) -> None:  # fmt: skip
+def _history(context: Context, landing: Landing) -> list[ControlTotals]:
+    """Control totals of the feed's last deliveries before this one, as many as its gate looks back."""
+    back = int(context.bundle.feed["gate"].get("history", {}).get("deliveries", "0"))
+    earlier = [one for one in context.store.landings(context.feed_id, ("built",)) if one.seq < landing.seq]
+    return [one.control_totals for one in earlier[-back:]] if back else []
+
+
+def _record(context: Context, landing: Landing, fingerprint: str, booked: booking.Booking, state: str) -> None:
+    sealed = booked.sealed
     known = {batch.batch_id for batch in context.store.batches(context.feed_id)}
     batches = [_freeze(context, one, one.batch.batch_id in known) for one in sealed]
     members = [one.headers[["journal_key"]].assign(batch_id=one.batch.batch_id) for one in sealed]
     journals = [one.headers for one in sealed] or [pd.DataFrame(columns=model.JOURNAL_COLUMNS)]
-    landed = versions.totals(outcomes)
+    landed = versions.totals(booked.outcomes)
     context.store.set_landing(
         context.feed_id, landing.sha256, fingerprint=fingerprint,
         totals={
-            **_as_json(landed), "normalised": dict(normalised), "run_id": context.run_id,
-            "mapping_digest": context.bundle.digest, "waiting": int((rejects["outcome"] == HOLD).sum()),
+            **_as_json(landed), "normalised": dict(booked.normalised), "run_id": context.run_id,
+            "mapping_digest": context.bundle.digest, "waiting": int((booked.rejects["outcome"] == HOLD).sum()),
         },
     )  # fmt: skip
     context.store.record_build(
         Build(
             context.feed_id, (landing.sha256,), context.bundle.source_system, context.run_id, context.bundle.digest,
-            code_version(), outcomes, rejects, pd.concat(journals, ignore_index=True),
+            code_version(), booked.outcomes, booked.rejects, pd.concat(journals, ignore_index=True),
             pd.concat(members or [pd.DataFrame(columns=["batch_id", "journal_key"])], ignore_index=True),
-            pd.DataFrame(batches, columns=BATCH_COLUMNS), state,
+            pd.DataFrame(batches, columns=BATCH_COLUMNS), booked.invoices, state,
         )
     )  # fmt: skip
 

@@ -21,8 +21,8 @@ def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
     fresh, again = _first_time(receipts, fresh_shas)
     parts = context.store.control_totals(context.feed_id, fresh_shas) if fresh_shas else {}
     totals = {outcome: parts.get(outcome, ControlTotals()) for outcome in model.OUTCOMES}
-    landed = model.total(_landed(one) for one in [*fresh, *again] if one.state in ("built", "duplicate"))
-    totals[model.DUPLICATE] = model.total([totals[model.DUPLICATE], *(_landed(one) for one in again)])
+    landed = model.total(one.control_totals for one in [*fresh, *again] if one.state in ("built", "duplicate"))
+    totals[model.DUPLICATE] = model.total([totals[model.DUPLICATE], *(one.control_totals for one in again)])
     unique = list({one.sha256: one for one in receipts}.values())
     rejected = [one for one in unique if one.state == "rejected"]
     batches = [b for b in context.store.batches(context.feed_id) if b.run_id == context.run_id]
@@ -45,7 +45,7 @@ def feed_summary(context: Context) -> dict[str, Any]:
     """The same object over everything the feed ever landed."""
     landings = context.store.landings(context.feed_id)
     totals = context.store.control_totals(context.feed_id)
-    landed = model.total(_landed(one) for one in landings if one.state in ("built", "duplicate"))
+    landed = model.total(one.control_totals for one in landings if one.state in ("built", "duplicate"))
     batches = context.store.batches(context.feed_id)
     shas = [one.sha256 for one in landings if one.state == "built"]
     difference = model.total(totals.values())
@@ -83,10 +83,6 @@ def _first_time(receipts: Sequence[Landing], fresh_shas: Sequence[str]) -> tuple
         elif one.state in ("built", "duplicate"):
             again.append(one)
     return list(fresh.values()), again
-
-
-def _landed(landing: Landing) -> ControlTotals:
-    return ControlTotals(landing.totals["reports"], landing.totals["lines"], landing.totals["gross"])
 
 
 def _same(one: ControlTotals, other: ControlTotals) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from etl import model, transport
 from etl.errors import ConflictError
-from etl.store import frames, landings
+from etl.store import frames, landings, reports
 from etl.store import tables as t
 
 OUTCOME_KEY: Final = [*model.REPORT_KEY, "document_currency"]
@@ -30,7 +30,8 @@ class Build:
 
     `outcomes`: REPORT_KEY, document_currency, outcome, lines, gross_minor, content_hash. `rejects`:
     model.REJECT_COLUMNS. Both also need landing_sha256 when there is more than one landing. `journals`:
-    model.JOURNAL_COLUMNS. `members`: batch_id, journal_key. `batches`: BATCH_COLUMNS. `state` is the landings' next.
+    model.JOURNAL_COLUMNS. `members`: batch_id, journal_key. `invoices`:
+    model.INVOICE_COLUMNS of accepted reports. `batches`: BATCH_COLUMNS. `state` is the landings' next.
     """
 
     feed_id: str
@@ -44,6 +45,7 @@ class Build:
     journals: pd.DataFrame
     members: pd.DataFrame
     batches: pd.DataFrame
+    invoices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=model.INVOICE_COLUMNS, dtype="str"))
     state: str = "built"
 
 
@@ -57,6 +59,7 @@ def record(connection: Connection, build: Build, at: str) -> bool:
     ]
     wrote = _record_journals(connection, build, at)
     wrote = _record_batches(connection, build, at) or wrote
+    _record_invoices(connection, build)
     for sha256 in build.landings:
         landings.change(connection, build.feed_id, sha256, {"state": build.state})
     return bool(changed) or wrote
@@ -181,6 +184,17 @@ def _record_journals(connection: Connection, build: Build, at: str) -> bool:
     stamp = {"feed_id": build.feed_id, "source_system": build.source_system, "made_at": at}
     stamp |= {"mapping_digest": build.mapping_digest, "code_version": build.code_version}
     return bool(transport.insert_frame(connection, t.journal, journals[model.JOURNAL_COLUMNS].assign(**stamp)))
+
+
+def _record_invoices(connection: Connection, build: Build) -> None:
+    """Which report claims which invoice; what stands there already stays."""
+    if not len(build.invoices):
+        return
+    known = reports.invoice_claims(connection, build.source_system, build.invoices["invoice_key"].tolist())
+    both = build.invoices.merge(known, how="left", on=model.INVOICE_COLUMNS, indicator=True, validate="m:1")
+    new = both.loc[both["_merge"] == "left_only", model.INVOICE_COLUMNS].drop_duplicates()
+    stamp = {"source_system": build.source_system, "run_id": build.run_id}
+    transport.insert_frame(connection, t.invoice, new.reset_index(drop=True).assign(**stamp))
 
 
 def _record_batches(connection: Connection, build: Build, at: str) -> bool:

@@ -55,5 +55,5 @@ def temporary(connection: Connection, name: str, frame: pd.DataFrame) -> Iterato
     connection.exec_driver_sql(_DROP_TEMPORARY[name] if mysql else _DROP[name])
 
 
-_DROP = {"wanted": "DROP TABLE wanted", "answer": "DROP TABLE answer"}
+_DROP = {"wanted": "DROP TABLE wanted", "claimed": "DROP TABLE claimed", "answer": "DROP TABLE answer"}
 _DROP_TEMPORARY = {name: statement.replace("TABLE", "TEMPORARY TABLE") for name, statement in _DROP.items()}

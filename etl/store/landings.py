@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from etl.errors import ConfigurationError
+from etl.model import ControlTotals
 from etl.store import tables as t
 
 
@@ -28,6 +29,11 @@ class Landing:
     reason: str
     seq: int
     landed_at: str
+
+    @property
+    def control_totals(self) -> ControlTotals:
+        """What the reader counted of a landing that was built, or is a duplicate."""
+        return ControlTotals(self.totals["reports"], self.totals["lines"], self.totals["gross"])
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,16 @@ def known_versions(connection: Connection, source_system: str, except_landings: 
     return found.sort_values(KNOWN_COLUMNS, ignore_index=True)
 
 
+def invoice_claims(connection: Connection, source_system: str, keys: Sequence[str]) -> pd.DataFrame:
+    """model.INVOICE_COLUMNS: who among the accepted reports of a source system claims these invoices."""
+    t_ = t.invoice.c
+    statement = select(t_.invoice_key, t_.company, t_.report_id).where(t_.source_system == source_system)
+    with frames.temporary(
+        connection, "claimed", pd.DataFrame({"invoice_key": model.texts(sorted(set(keys)))})
+    ) as wanted:
+        return frames.read(connection, statement.join(wanted, wanted.c.invoice_key == t_.invoice_key))
+
+
 def control_totals(
     connection: Connection, feed_id: str = "", landings: Sequence[str] = (), run_id: str = ""
 ) -> dict[str, ControlTotals]:

@@ -109,6 +109,11 @@ class Store:
         with self._read() as connection:
             return reports.known_versions(connection, source_system, except_landings)
 
+    def invoice_claims(self, source_system: str, keys: Sequence[str]) -> pd.DataFrame:
+        """invoice_key, company, report_id: which accepted reports claim these invoices already."""
+        with self._read() as connection:
+            return reports.invoice_claims(connection, source_system, keys)
+
     def record_build(self, build: Build) -> bool:
         """Record a build, all or nothing; False when everything was recorded before.
 

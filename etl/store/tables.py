@@ -152,6 +152,16 @@ reject: Final = _table(
     Index("reject_report", "report_id"),
 )
 
+invoice: Final = _table(
+    "invoice",
+    _code("invoice_key"),
+    _code("source_system"),
+    *_report()[:2],
+    _code("run_id", 128),
+    PrimaryKeyConstraint("source_system", "invoice_key", "company", "report_id"),
+    CheckConstraint("length(invoice_key) = 64"),
+)
+
 journal: Final = _table(
     "journal",
     _code("journal_id"),

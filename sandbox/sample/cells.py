@@ -34,9 +34,9 @@ from sandbox.sample.texts import DESCRIPTIONS, MERCHANTS, SPECIAL
 Ints = NDArray[np.int64]
 
 HEADER: Final = (
-    "Company", "Report ID", "Version", "Employee", "State", "Submitted", "Approved", "Line", "Part", "Split",
-    "Expense Type", "Date", "Description", "Merchant", "Cost Center", "Project", "Paid By", "Advance", "Currency",
-    "Amount", "Tax Code", "Tax", "Report Total", "Invoice",
+    "Company", "Report ID", "Version", "Employee", "State", "Submitted", "Approved", "Approver", "Line", "Part",
+    "Split", "Expense Type", "Date", "Description", "Merchant", "Cost Center", "Project", "Paid By", "Advance",
+    "Currency", "Amount", "Tax Code", "Tax", "Report Total", "Invoice",
 )  # fmt: skip
 DATES: Final = pa.array([(EPOCH + datetime.timedelta(days=n)).isoformat() for n in range(3 * 365)])
 _CLOCK: Final = pa.array([f"T{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}Z" for s in range(DAY)])
@@ -89,6 +89,7 @@ def make_columns(dice: Dice, claims: Claims) -> dict[str, pa.Array]:
         _texts(["approved"], company * 0),
         _times(reports.submitted).take(at),
         _times(reports.approved).take(at),
+        _number(101 + reports.company * 100 + dice.roll("approver", reports.number, 60), "M").take(at),
         _number(rows.line),
         _number(rows.part),
         _number(rows.weight),

@@ -47,6 +47,7 @@ FAULTS: Final = (
     Fault("SPLIT", "split_weight", "parts give 99 %", "Split", "33"),
     Fault("REPORT_TOTAL", "report_total_minor", "total is one minor unit too high", "Report Total", every=True),
     Fault("STATUS", "state", "not approved", "State", "submitted", every=True),
+    Fault("SOD", "approver_id", "approved by the claimant", "Approver", every=True),
     Fault("MISSING", "employee_id", "no employee", "Employee", "", every=True),
     Fault("MISSING", "expense_type", "no expense type", "Expense Type", ""),
     Fault("CODE", "cost_center", "Cyrillic letter", "Cost Center", "СС100"),

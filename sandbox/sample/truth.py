@@ -56,7 +56,7 @@ def spoil(truth: Truth, claims: Claims, columns: dict[str, pa.Array]) -> Ints:
     for position in np.flatnonzero(kind >= 0).tolist():
         fault = FAULTS[int(kind[position])]
         first, last = ends[position], ends[position + 1] - 1
-        text = _new_cell(claims, position, last)
+        text = _new_cell(claims, columns, position, last)
         if text is not None:
             touched = range(first if fault.every else last, last + 1)
             where, texts = edits.setdefault(fault.column, ([], []))
@@ -75,12 +75,14 @@ def spoil(truth: Truth, claims: Claims, columns: dict[str, pa.Array]) -> Ints:
     return times
 
 
-def _new_cell(claims: Claims, report: int, last: int) -> str | None:
+def _new_cell(claims: Claims, columns: dict[str, pa.Array], report: int, last: int) -> str | None:
     """What the faulty cell becomes; None when the fault is in no single cell."""
     fault = FAULTS[int(claims.reports.kind[report])]
     decimals = DECIMALS[claims.reports.currency[report : report + 1]]
     if fault.code == "DATE_ORDER":
         return str(DATES[int(claims.reports.approved[report]) // DAY + 10])
+    if fault.code == "SOD":
+        return str(columns["Employee"][last])
     if fault.code == "TAX":
         return str(money(claims.amounts.tax[last : last + 1] + 100, decimals)[0])
     if fault.code == "REPORT_TOTAL":

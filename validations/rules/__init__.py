@@ -7,7 +7,7 @@ are judged as one line (its parts add up to it), never part by part. A line that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +20,8 @@ from etl.model import REPORT_KEY, ControlTotals
 from validations.rules.batch import Batch, Bools, Finding, local_dates, sum_of
 from validations.rules.checks import CHECKS, WARN, condition_fields
 
-__all__ = ["PROFILE_COLUMNS", "check", "condition_fields", "conservation", "local_dates", "profile", "quarantined",
-           "rejects_frame"]  # fmt: skip
+__all__ = ["PROFILE_COLUMNS", "check", "condition_fields", "conservation", "invoices", "local_dates", "profile",
+           "quarantined", "rejects_frame"]  # fmt: skip
 
 PROFILE_KEY: Final = ["company", "document_currency", "expense_type", "approval_day"]
 PROFILE_COLUMNS: Final = [
@@ -36,19 +36,29 @@ def check(
     rules_documents: Sequence[Mapping[str, Any]],
     tables_folder: Path,
     bad: Bools | None = None,
+    claims: Callable[[Sequence[str]], pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """Every reject of a batch of expense lines, by the feed's `checks` and its policy documents.
 
-    In: all LINE_FIELDS; `bad` marks rows that failed cleaning. Out: REJECT_COLUMNS, sorted; outcome report | hold |
+    In: all LINE_FIELDS; `bad` marks rows that failed cleaning; `claims` gives the accepted claims of earlier deliveries
+    (model.INVOICE_COLUMNS) for invoice keys. Out: REJECT_COLUMNS, sorted; outcome report | hold |
     warn, and a report version with nothing but warn rows is not quarantined. Raises ConfigurationError TABLE.
     """
     marked = np.zeros(len(lines), dtype=bool) if bad is None else np.asarray(bad, dtype=bool)
     assert len(marked) == len(lines), "one mark per line"
-    batch = Batch(lines.reset_index(drop=True), marked, feed, tuple(rules_documents), tables_folder)
+    batch = Batch(lines.reset_index(drop=True), marked, feed, tuple(rules_documents), tables_folder, claims)
     if not len(lines):
         return rejects_frame([])
     found = [finding for one in CHECKS for finding in one(batch) if len(finding.rows)]
     return rejects_frame([row for finding in found for row in _reject_rows(batch, finding)])
+
+
+def invoices(lines: pd.DataFrame, feed: Mapping[str, Any]) -> pd.DataFrame:
+    """The invoices that lines claim (model.INVOICE_COLUMNS); none for a feed that does not look for repeated ones."""
+    if feed["checks"].get("invoice_repeated", "allowed") == "allowed":
+        return lines.iloc[:0][REPORT_KEY[:2]].assign(invoice_key=model.texts([]))[model.INVOICE_COLUMNS]
+    batch = Batch(lines.reset_index(drop=True), np.zeros(len(lines), dtype=bool), feed, (), Path())
+    return batch.invoices[model.INVOICE_COLUMNS]
 
 
 def rejects_frame(rows: Sequence[Sequence[object]]) -> pd.DataFrame:

@@ -47,6 +47,7 @@ class Batch:
     feed: Mapping[str, Any]
     policies: Sequence[Mapping[str, Any]]
     tables: Path
+    claims: Callable[[Sequence[str]], pd.DataFrame] | None = None
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -86,6 +87,16 @@ class Batch:
         """Per row, the ISO date of the approval in the company's time zone."""
         zones = {name: company["time_zone"] for name, company in self.feed["companies"].items()}
         return local_dates(self.lines["approved_at"], self.lines["company"], zones)
+
+    @cached_property
+    def invoices(self) -> pd.DataFrame:
+        """One row per line that claims an invoice: its `row`, and model.INVOICE_COLUMNS."""
+        rows = self.once(self.filled("invoice_no") & self.line_judged, self.line)
+        taken = self.lines.iloc[rows].reset_index(drop=True)
+        cells = [model.utf8(taken[c]) for c in ("invoice_no", "transaction_date", "document_currency")]
+        amounts = model.utf8(pd.Series(self.gross[rows]).astype("str"))
+        keys = model.hash_runs(model.joined([*cells, amounts]), np.arange(len(rows)))
+        return taken[REPORT_KEY[:2]].assign(invoice_key=model.texts(keys), row=rows)
 
     def number(self, column: str) -> Ints:
         return self.lines[column].to_numpy(dtype=np.int64)

@@ -19,6 +19,7 @@ from validations.rules.batch import (
     Finding,
     Ints,
     any_by,
+    codes_of,
     day_numbers,
     differs,
     pair,
@@ -82,6 +83,13 @@ def states(batch: Batch) -> Iterator[Finding]:
     rows = batch.once(wrong, pair(batch.report, batch.codes("state")))
     shown = batch.shown("state", rows)
     yield Finding("STATUS", "state", rows, shown, [", ".join(allowed)] * len(rows), of_report=True)
+
+
+def separation_of_duties(batch: Batch) -> Iterator[Finding]:
+    """Nobody approves their own report; judged where the source names the approver."""
+    same = batch.filled("approver_id") & (batch.lines["approver_id"] == batch.lines["employee_id"]).to_numpy(dtype=bool)
+    rows = batch.once(same, batch.report)
+    yield Finding("SOD", "approver_id", rows, batch.shown("approver_id", rows), of_report=True)
 
 
 # --- dates
@@ -240,23 +248,40 @@ def tax_differs(gross: Ints, tax: Ints, rates: pd.Series) -> tuple[Bools, Ints]:
 
 
 def invoices(batch: Batch) -> Iterator[Finding]:
-    """One invoice (number, date, currency, amount) is claimed once, in one report (`invoice_repeated: hold`)."""
+    """One invoice (number, date, currency, amount) is claimed once, in one report (`invoice_repeated: hold`).
+
+    Looked for in the batch, and among the accepted reports of earlier deliveries (`Batch.claims`).
+    """
     severity = batch.options.get("invoice_repeated")
-    claimed = batch.filled("invoice_no") & batch.line_judged
-    if severity not in OUTCOME_OF or not claimed.any():
+    if severity not in OUTCOME_OF or not len(batch.invoices):
         return
-    rows = batch.once(claimed, batch.line)
-    key = batch.gross[rows]
-    for column in ("invoice_no", "transaction_date", "document_currency"):
-        key = pair(batch.codes(column)[rows], key)
-    owner = model.groups(batch.lines.iloc[rows], REPORT_KEY[:2])[0]
-    elsewhere = differs(owner, key, np.ones(len(rows), dtype=bool))
+    mine, rows = batch.invoices, batch.invoices["row"].to_numpy(dtype=np.int64)
+    key, owner = codes_of(mine["invoice_key"]), model.groups(mine, REPORT_KEY[:2])[0]
     here = pair(key, batch.report[rows])
-    repeated = elsewhere | (np.bincount(here)[here] > 1)
-    rows, key = rows[repeated], key[repeated]
-    others = texts_by(key, batch.shown("report_id", rows))
+    repeated = differs(owner, key, np.ones(len(rows), dtype=bool)) | (np.bincount(here)[here] > 1)
+    before = _claimed_before(batch)
+    repeated |= mine["invoice_key"].isin(list(before)).to_numpy(dtype=bool)
+    rows, key, keys = rows[repeated], key[repeated], mine["invoice_key"][repeated].tolist()
+    claimants = [
+        {*before.get(text, ()), report} for text, report in zip(keys, batch.shown("report_id", rows), strict=True)
+    ]
+    others = texts_by(np.repeat(key, [len(c) for c in claimants]), [one for c in claimants for one in sorted(c)])
     details, values = [others[k] for k in key.tolist()], batch.shown("invoice_no", rows)
     yield Finding("INVOICE_REPEATED", "invoice_no", rows, values, details, outcome=OUTCOME_OF[severity])
+
+
+def _claimed_before(batch: Batch) -> dict[str, set[str]]:
+    """The report ids of other, earlier reports per invoice key of this batch."""
+    if batch.claims is None:
+        return {}
+    mine, names = batch.invoices, model.INVOICE_COLUMNS
+    earlier = batch.claims(mine["invoice_key"].tolist())
+    found = mine[names].merge(earlier, on="invoice_key", suffixes=("", "_before"), validate="m:m")
+    other = (found["company"] != found["company_before"]) | (found["report_id"] != found["report_id_before"])
+    before: dict[str, set[str]] = {}
+    for key, report in found.loc[other, ["invoice_key", "report_id_before"]].itertuples(index=False, name=None):
+        before.setdefault(key, set()).add(report)
+    return before
 
 
 def policies(batch: Batch) -> Iterator[Finding]:
@@ -283,7 +308,7 @@ def condition_fields(condition: Mapping[str, Any]) -> list[str]:
 
 
 CHECKS: Final[tuple[Callable[[Batch], Iterator[Finding]], ...]] = (
-    companies, headers, repeated_lines, states,
+    companies, headers, repeated_lines, states, separation_of_duties,
     dates_plausible, dates_in_order, dates_and_approval,
     parts, amounts, report_totals, taxes,
     invoices, policies,
