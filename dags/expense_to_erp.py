@@ -7,8 +7,10 @@ The store knows what is left to do, so every task may be cleared and run again a
 
 | task | most likely | do |
 |---|---|---|
+| `wait` | no complete file came in the agreed time | ask the sender; a file without its `.ok` waits for it |
 | `land` | the source is away, or a file is refused | it retries by itself; or ask for a corrected file |
 | `seal` | a mapping or a table is wrong | correct it under `mappings/`, clear the task |
+| `judge_files` | a file was rejected or a delivery held | read the reason; the good files go on, so do not clear |
 | `deliver` | the ERP is busy | it retries by itself; on `CONTENT_CHANGED` do not clear: find out who wrote it |
 | `acknowledge` | the ERP has not answered in the agreed time | ask the ERP's owner; never deliver again unasked |
 | `judge` | a difference that nothing explains | open the report named in the log |
@@ -30,6 +32,12 @@ from etl import config, errors
 from etl.airflow_tasks import RETRIES, given, run, unless_queued
 
 
+@sdk.task.sensor(mode="reschedule", poke_interval=60)
+def wait(feed_id: str, minutes: int) -> sdk.PokeReturnValue:
+    """Wait until a complete file lies at the source, as long as the feed allows (`source.wait_minutes`)."""
+    return sdk.PokeReturnValue(not minutes or bool(run("waiting", feed_id)["ready"]))
+
+
 @sdk.task
 def land(feed_id: str) -> list[str]:
     """Take what is complete at the source, and release it there once it is safe here; its sha256."""
@@ -43,6 +51,14 @@ def seal(feed_id: str, sealed: sdk.Asset) -> list[str]:
     batch_ids = run("build", feed_id)
     sdk.get_current_context()["outlet_events"][sealed].add_partitions(batch_ids)
     return batch_ids
+
+
+@sdk.task
+def judge_files(feed_id: str) -> None:
+    """Fail where this run rejected a file or holds a delivery; the good ones are on their way all the same."""
+    files = run("refused", feed_id)
+    if files:
+        raise AirflowFailException("; ".join(f"{one['file']}: {one.get('reason') or one}" for one in files))
 
 
 @sdk.task(pool="erp")
@@ -98,9 +114,11 @@ def feed_dags(feed: config.Document) -> None:
     one, text = {"max_active_runs": 1}, sdk.Param("", type="string")
     on_time = sdk.CronDataIntervalTimetable(feed["schedule"], zone)
     with sdk.DAG(f"{feed_id}__extract", schedule=on_time, **one, **common):
-        land.override(outlets=[landed])(feed_id)
+        minutes = int(feed["source"].get("wait_minutes", "0"))
+        there = wait.override(timeout=timedelta(minutes=minutes + 1))(feed_id, minutes)
+        sdk.chain(there, land.override(outlets=[landed])(feed_id), judge_files(feed_id))
     with sdk.DAG(f"{feed_id}__build", schedule=[landed], **one, **common):
-        seal.override(outlets=[sealed])(feed_id, sealed)
+        sdk.chain(seal.override(outlets=[sealed])(feed_id, sealed), judge_files(feed_id))
     by_batch = sdk.PartitionedAssetTimetable(assets=sealed)
     with sdk.DAG(f"{feed_id}__load", schedule=by_batch, params={"batch_id": text}, **common):
         answered = acknowledge.override(timeout=timedelta(hours=int(feed["acknowledge_within_hours"])))(feed_id)

@@ -87,7 +87,7 @@ _ROWS: Final = (
     ("CONFLICT", REPORT, "Report and version were landed before with other content.", _SOURCE,
      "Ask the sender which content is right; deliver it under a new version."),
     ("REVISION", HOLD, "Version {value} of a report that already has a journal.", _FINANCE,
-     "Reverse the earlier journal in the ERP; the release of the new version is in preparation."),
+     "Reverse the earlier journal in the ERP and book the difference there; this version stays here, listed, until then."),
     # --- report: money and dates
     ("MONEY", REPORT, "{field} {value!r} is not an amount ({detail}).", _SOURCE, _CORRECT),
     ("PRECISION", REPORT, "{field} {value!r} has more decimals than {detail} allows.", _SOURCE, _CORRECT),
@@ -167,7 +167,7 @@ _ROWS: Final = (
     ("MISSING_IN_ERP", BREAK, "Loaded, but the ERP does not have it.", _OPS, "Ask the ERP; never send again unasked."),
     ("IN_FLIGHT", BREAK, "Loaded and not yet answered, within the agreed time.", _OPS, "Wait for the acknowledgement."),
     ("UNKNOWN_OUTCOME", BREAK, "Loaded and not answered in the agreed time.", _OPS, "Ask the ERP; never send again unasked."),
-    ("REJECTED_BY_ERP", BREAK, "The ERP refused it: {detail}.", _FINANCE, "Correct what the ERP names, then release."),
+    ("REJECTED_BY_ERP", BREAK, "The ERP refused it: {detail}.", _FINANCE, "Correct what the ERP names there; it may import the same batch again."),
     ("MISSING_IN_SOURCE", BREAK, "The ERP holds a journal with our mark that we never made.", _OPS,
      "Find out who entered it."),
     ("DUPLICATE_IN_ERP", BREAK, "The ERP holds the journal more than once.", _FINANCE, "Reverse the extra one in the ERP."),

@@ -37,25 +37,42 @@ class Found:
     ignored: tuple[str, ...] = ()
 
 
-def find(session: Folder, pattern: str, complete: str, settle_seconds: int = 60, files_max: int = 1000) -> Found:
-    """The feed's files in a folder that are complete, by the whole name and the rule `complete`.
+@dataclass(frozen=True)
+class Seen:
+    """What lies at a source: files that are complete, oldest name first; names that wait for their other half or for
+    the writer to finish; and names that are none of the feed's."""
 
-    ok_file: a sidecar `<name>.ok` holds size and sha256; one that contradicts the file refuses it (SIDECAR).
-    settled: unchanged for settle_seconds. now: taken as they are. At most files_max a run, those refused included.
+    ready: tuple[FileInfo, ...]
+    waiting: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def look(session: Folder, pattern: str, complete: str, settle_seconds: int = 60) -> Seen:
+    """Judge the names in a folder, by the whole name and the rule `complete`; no content is read.
+
+    ok_file: a sidecar `<name>.ok` stands beside the file. settled: unchanged for settle_seconds. now: taken at once.
     """
     names = re.compile(pattern)
     there = session.files()
     sidecars = {info.name for info in there if info.name.endswith(SIDECAR)}
     fitting = [info for info in there if _fits(info.name, names)]
     ready = [info for info in fitting if _is_ready(info, complete, sidecars, settle_seconds)]
-    ready = ready[: min(files_max, FILES_PER_RUN_MAX)]
+    alone = sidecars - {info.name + SIDECAR for info in fitting} if complete == OK_FILE else set()
+    waiting = {info.name for info in fitting} - {info.name for info in ready} | alone
+    ignored = {info.name for info in there} - {info.name for info in fitting} - sidecars
+    return Seen(tuple(ready), tuple(sorted(waiting)), tuple(sorted(ignored)))
+
+
+def find(session: Folder, pattern: str, complete: str, settle_seconds: int = 60, files_max: int = 1000) -> Found:
+    """The complete files of `look`, at most files_max; one that its sidecar (size, sha256) contradicts is refused."""
+    seen = look(session, pattern, complete, settle_seconds)
+    ready = seen.ready[: min(files_max, FILES_PER_RUN_MAX)]
     faults = [_sidecar_fault(session, info) if complete == OK_FILE else None for info in ready]
     judged = list(zip(ready, faults, strict=True))
-    ignored = {info.name for info in there} - {info.name for info in fitting} - sidecars
     return Found(
         tuple(info for info, fault in judged if fault is None),
         tuple((info, fault) for info, fault in judged if fault is not None),
-        tuple(sorted(ignored)),
+        seen.ignored,
     )
 
 

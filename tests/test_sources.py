@@ -127,6 +127,19 @@ def test_b112_b113_b114_only_whole_plain_finished_names_are_taken(place: tuple[F
     )
 
 
+def test_b115_data_without_its_sidecar_and_a_sidecar_alone_are_seen_to_wait(place: tuple[Folder, Path]) -> None:
+    session, folder = place
+    for name in ("a.csv", "a.csv.ok", "b.csv", "c.csv.ok", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    seen = sources.look(session, "[a-z][.]csv", sources.OK_FILE)
+
+    assert (["a.csv"], ("b.csv", "c.csv.ok"), ("notes.txt",)) == (
+        [info.name for info in seen.ready],
+        seen.waiting,
+        seen.ignored,
+    )
+
+
 def test_b116_files_come_in_order_of_name_and_no_more_than_agreed(place: tuple[Folder, Path]) -> None:
     session, inbox = place
     for month in ("03", "01", "02"):

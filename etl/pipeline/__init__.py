@@ -6,12 +6,12 @@ The work list comes from the store, never from what an earlier step returned; st
 from etl.pipeline.build import build
 from etl.pipeline.context import Context, open
 from etl.pipeline.deliver import acknowledge, acknowledge_all, load, prepare, simulate
-from etl.pipeline.extract import extract
+from etl.pipeline.extract import extract, waiting
 from etl.pipeline.prove import reconcile
 from etl.pipeline.run import exit_code, run
-from etl.pipeline.summary import summary
+from etl.pipeline.summary import refused, summary
 
 __all__ = [
     "Context", "acknowledge", "acknowledge_all", "build", "exit_code", "extract", "load", "open", "prepare",
-    "reconcile", "run", "simulate", "summary",
+    "reconcile", "refused", "run", "simulate", "summary", "waiting",
 ]  # fmt: skip

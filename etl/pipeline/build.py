@@ -38,7 +38,8 @@ def build(context: Context) -> list[str]:
         try:
             _build_one(context, landing)
         except FileRejected as error:
-            facts = {"line": str(error.facts.get("line", "")), "reason": str(error), "name": landing.name}
+            facts = {"line": str(error.facts.get("line", "")), "reason": str(error), "name": landing.name,
+                     "run_id": context.run_id}
             context.store.set_landing(
                 context.feed_id, landing.sha256, state="rejected", reason=error.code, totals=facts
             )
@@ -59,7 +60,7 @@ def _build_one(context: Context, landing: Landing) -> None:
     booked = _book(context, raw, landing, known)
     unusual = _unusual(context, booked.profile, landing)
     if unusual:
-        facts = {"held": unusual, "name": landing.name}
+        facts = {"held": unusual, "name": landing.name, "run_id": context.run_id}
         context.store.set_landing(context.feed_id, landing.sha256, state="held", reason="VOLUME", totals=facts)
         return
     _record(context, landing, fingerprint, booked, "built")

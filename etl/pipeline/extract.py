@@ -14,6 +14,15 @@ from etl.transport import FileInfo, Folder
 LANDING: Final = "landing"
 
 
+def waiting(context: Context) -> dict[str, list[str]]:
+    """The names at the feed's source that are ready, those that wait to be complete, and those not of the feed."""
+    source = context.bundle.feed["source"]
+    with transport.folder(context.connection(source), source.get("path", "")) as session:
+        seen = sources.look(session, source["files"], source["complete"], int(source.get("settle_seconds", "60")))
+    ready = [info.name for info in seen.ready]
+    return {"ready": ready, "waiting": list(seen.waiting), "ignored": list(seen.ignored)}
+
+
 def extract(context: Context, input: Path | None = None) -> list[str]:
     """Land every complete file of the feed's source, or of `input` in its place; returns their sha256, oldest first.
 

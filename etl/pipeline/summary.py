@@ -63,6 +63,12 @@ def feed_summary(context: Context) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def refused(context: Context) -> list[dict[str, Any]]:
+    """The files this run rejected or holds, each with code and reason."""
+    open_files = context.store.landings(context.feed_id, ("rejected", "held"))
+    return [_file(one) for one in open_files if one.totals.get("run_id") == context.run_id]
+
+
 def batch_summary(batch: Batch) -> dict[str, Any]:
     """One batch as `run --json` and `status --json` show it."""
     names = ("batch_id", "feed_id", "company", "period", "target", "state", "sha256", "journals", "lines")
