@@ -38,8 +38,12 @@ def build(context: Context) -> list[str]:
         try:
             _build_one(context, landing)
         except FileRejected as error:
-            facts = {"line": str(error.facts.get("line", "")), "reason": str(error), "name": landing.name,
-                     "run_id": context.run_id}
+            facts = {
+                "line": str(error.facts.get("line", "")),
+                "reason": str(error),
+                "name": landing.name,
+                "run_id": context.run_id,
+            }
             context.store.set_landing(
                 context.feed_id, landing.sha256, state="rejected", reason=error.code, totals=facts
             )
