@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from string import Formatter
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from etl import clean, config, lookup, model, money
 from etl.config import Document
 from etl.errors import ConfigurationError
+from etl.mapping import tree
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 # Columns the mapping itself adds to the expense lines (etl.mapping.apply).
@@ -23,8 +23,6 @@ DERIVED_FIELDS: Final = ("base_currency", "posting_date", "period")
 PERIOD_KEY: Final = ("company", "period")
 RATE_STEP_PCT_MAX: Final = 20
 RATE_KEY: Final = ("document_currency", "base_currency")
-# What `foreign` may name beside the fields of a journal.
-OF_FOREIGN: Final = ("User", "amount")
 TAX_KEY: Final = ("company", "tax_code")
 
 
@@ -146,23 +144,19 @@ def _problems(bundle: Bundle) -> Iterator[ConfigurationError]:
 
 def _target_problems(target: Document) -> Iterator[ConfigurationError]:
     """Columns of fields that no journal has, of an encoding that is none, or without a place in a record of a width."""
-    known = {*model.JOURNAL_COLUMNS, *model.JOURNAL_LINE_COLUMNS, "batch_id", "batch_no", "batch_line_no"}
     taken: dict[int, str] = {}
     width = int(target.get("width", "0"))
     for name, column in target.get("columns", {}).items():
         place = ("columns", name)
-        fields = [column[kind] for kind in ("field", "foreign") if column.get(kind, "User") not in OF_FOREIGN]
-        fields += [field for _, field, _, _ in Formatter().parse(column.get("template", "")) if field is not None]
-        for field in fields:
-            if field not in known:
-                yield _problem(target, place, f"no journal field {field!r}")
-        if column.get("overflow") == "truncate" and "max" not in column:
-            yield _problem(target, place, "overflow: truncate needs a max")
+        for detail in tree.rule_problems(column):
+            yield _problem(target, place, detail)
         position = int(column.get("pos", "0"))
         if width and not (0 < position <= width and taken.setdefault(position, name) == name):
             yield _problem(target, place, f"needs a position of its own, 1 to {width}")
         if position and not width:
             yield _problem(target, place, "a position needs the width of the record")
+    for at, detail in tree.problems(target["tree"]) if "tree" in target else ():
+        yield _problem(target, at, detail)
     try:
         codecs.lookup(target.get("encoding", "utf-8"))
     except LookupError:

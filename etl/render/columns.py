@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from etl import mapping, masking, model, money
 from etl.journal import Batch
+from etl.mapping.tree import DATES
 
 Ints = NDArray[np.int64]
 Profile = Mapping[str, Any]
@@ -22,7 +23,8 @@ Columns = dict[str, pa.Array]
 
 BLANK: Final = pa.scalar("", pa.large_string())
 ISO_DATE: Final = "%Y-%m-%d"
-DATES: Final = ("document_date", "posting_date", "rate_date")
+# What no text file and no XML document may hold: control characters, line and paragraph breaks, noncharacters.
+CONTROLS: Final = r"[\x00-\x1f\x7f\x{2028}\x{2029}\x{FFFE}\x{FFFF}]"
 
 
 def make(
@@ -48,6 +50,14 @@ class _Sheet:
         self.foreign = (headers["currency"] != headers["base_currency"]).to_numpy(dtype=bool)[at]
 
     def column(self, rule: Mapping[str, str]) -> pa.Array:
+        """One column's text; with `pad_left`, codes that are numbers get leading zeros up to that length."""
+        text = self.of_form(rule)
+        if "pad_left" not in rule:
+            return text
+        numeric = pc.match_substring_regex(text, "^[0-9]+$")
+        return pc.if_else(numeric, pc.utf8_lpad(text, int(rule["pad_left"]), "0"), text)
+
+    def of_form(self, rule: Mapping[str, str]) -> pa.Array:
         if "amount" in rule:
             return self.amounts(rule["amount"])
         if "value" in rule:
@@ -60,7 +70,7 @@ class _Sheet:
             return self.template(rule["template"])
         if "foreign" in rule:
             return pc.if_else(pa.array(self.foreign), self.of_foreign(rule["foreign"]), BLANK)
-        return self.field(rule["field"])
+        return self.field(rule["field"], rule.get("date", ""))
 
     def same(self, text: str) -> pa.Array:
         return pa.repeat(pa.scalar(text, pa.large_string()), len(self.lines))
@@ -74,8 +84,8 @@ class _Sheet:
         minor = (self.lines["debit_minor"] + self.lines["credit_minor"]).to_numpy(dtype=np.int64)
         return money.to_text(minor, exponents(self.headers["currency"])[self.at])
 
-    def field(self, name: str) -> pa.Array:
-        """A field of the journal line or of its header as text; a date in the profile's own pattern."""
+    def field(self, name: str, date: str = "") -> pa.Array:
+        """A field of the journal line or of its header as text; a date in the column's or the profile's pattern."""
         if name in self.constants:
             return self.same(self.constants[name])
         if name == "batch_line_no":
@@ -83,7 +93,7 @@ class _Sheet:
         if name in model.JOURNAL_LINE_COLUMNS:
             return model.utf8(self.lines[name].astype("str"))
         column = self.headers[name].astype("str")
-        pattern = self.profile.get("dates", ISO_DATE)
+        pattern = date or self.profile.get("dates", ISO_DATE)
         if name in DATES and pattern != ISO_DATE:
             codes, days = model.distinct(column)
             column = model.spread(
@@ -100,12 +110,19 @@ class _Sheet:
         return model.joined([*cells, self.same("")], "")
 
     def amounts(self, kind: str) -> pa.Array:
-        """One amount column as decimal text; the unused side is empty or 0, as the profile says."""
-        minor = self.lines[f"{kind}_minor"].to_numpy(dtype=np.int64)
+        """One amount column as decimal text: debits positive and credits negative in one (`signed`), or one side.
+
+        The side that a line does not use is empty or 0, as the profile says.
+        """
+        side = {"signed": "", "base_signed": "base_"}.get(kind)
+        if side is None:
+            minor = self.lines[f"{kind}_minor"].to_numpy(dtype=np.int64)
+        else:
+            minor = (self.lines[f"{side}debit_minor"] - self.lines[f"{side}credit_minor"]).to_numpy(dtype=np.int64)
         text = money.to_text(
             minor, exponents(self.headers["base_currency" if kind.startswith("base") else "currency"])[self.at]
         )
-        blank = self.profile["amounts"] == "two_columns_blank"
+        blank = side is None and self.profile.get("amounts") == "two_columns_blank"
         return pc.if_else(pa.array(minor == 0), BLANK, text) if blank else text
 
 
@@ -118,16 +135,46 @@ def exponents(currencies: pd.Series) -> Ints:
 def check(profile: Profile, columns: Columns, at: Ints, faults: mapping.Faults) -> None:
     """Keys longer than the ERP takes (KEY_OVERFLOW) and required fields without a value (MISSING)."""
     for name, rule in profile["columns"].items():
-        text = columns[name]
-        if rule.get("overflow", "error") == "error" and "max" in rule:
-            long = np.flatnonzero(
-                pc.greater(size(profile, rule, text), int(rule["max"])).to_numpy(zero_copy_only=False)
-            )
-            values = shown(rule.get("field", ""), text.take(pa.array(long)).to_pylist())
-            faults.add(at[long], "KEY_OVERFLOW", name, values, f"{rule['max']} {rule.get('unit', 'characters')}")
-        if rule.get("required") == "yes" and rule.get("field") != "batch_id":
-            empty = np.flatnonzero(pc.equal(text, "").to_numpy(zero_copy_only=False))
-            faults.add(at[empty], "MISSING", name, [""] * len(empty), "")
+        check_column(profile, name, rule, columns[name], at, faults)
+
+
+def check_column(
+    profile: Profile, name: str, rule: Mapping[str, str], text: pa.Array, at: Ints, faults: mapping.Faults
+) -> None:
+    """The KEY_OVERFLOW and MISSING of one column. In: its texts and the header that each belongs to."""
+    if rule.get("overflow", "error") == "error" and "max" in rule:
+        long = np.flatnonzero(pc.greater(size(profile, rule, text), int(rule["max"])).to_numpy(zero_copy_only=False))
+        values = shown(rule.get("field", ""), text.take(pa.array(long)).to_pylist())
+        faults.add(at[long], "KEY_OVERFLOW", name, values, f"{rule['max']} {rule.get('unit', 'characters')}")
+    if rule.get("required") == "yes" and rule.get("field") != "batch_id":
+        empty = np.flatnonzero(pc.equal(text, "").to_numpy(zero_copy_only=False))
+        faults.add(at[empty], "MISSING", name, [""] * len(empty), "")
+
+
+def check_encoding(
+    profile: Profile, name: str, rule: Mapping[str, str], text: pa.Array, at: Ints, faults: mapping.Faults
+) -> None:
+    """The UNENCODABLE of one column."""
+    rows = unencodable(text, profile["encoding"])
+    values = shown(rule.get("field", ""), text.take(pa.array(rows)).to_pylist())
+    faults.add(at[rows], "UNENCODABLE", name, values, profile["encoding"])
+
+
+def clean(profile: Profile, made: Columns) -> Columns:
+    """Text that fits a file: no control characters, the profile's replacements, a mark where the encoding lacks one.
+
+    A key (`overflow: error`) keeps its characters: what cannot be written there holds the report.
+    """
+    out = {}
+    for name, rule in profile["columns"].items():
+        text = pc.replace_substring_regex(made[name], CONTROLS, " ")
+        if rule.get("overflow") == "truncate":
+            for old, new in profile.get("replace", {}).items():
+                text = pc.replace_substring(text, old, new)
+            if "unencodable" in profile:
+                text = replaced(text, profile["encoding"], profile["unencodable"])
+        out[name] = text
+    return out
 
 
 def size(profile: Profile, rule: Mapping[str, str], text: pa.Array) -> pa.Array:

@@ -25,12 +25,10 @@ def check(
     faults: mapping.Faults,
 ) -> None:  # fmt: skip
     """Keys too long, required fields empty, and characters that neither encoding nor quoting can carry."""
-    made = _clean(profile, columns.make(profile, bundle, headers, lines, at, None))
+    made = columns.clean(profile, columns.make(profile, bundle, headers, lines, at, None))
     columns.check(profile, made, at, faults)
     for name, rule in profile["columns"].items():
-        rows = columns.unencodable(made[name], profile["encoding"])
-        values = columns.shown(rule.get("field", ""), made[name].take(pa.array(rows)).to_pylist())
-        faults.add(at[rows], "UNENCODABLE", name, values, profile["encoding"])
+        columns.check_encoding(profile, name, rule, made[name], at, faults)
         if profile["quote"] == "none":
             torn = np.flatnonzero(pc.match_substring(made[name], profile["delimiter"]).to_numpy(zero_copy_only=False))
             values = columns.shown(rule.get("field", ""), made[name].take(pa.array(torn)).to_pylist())
@@ -42,7 +40,7 @@ def render(
     profile: Profile, bundle: mapping.Bundle, batch: Batch, headers: pd.DataFrame, lines: pd.DataFrame, at: Ints
 ) -> bytes:
     """The first line or the header when there is one, then a record for each line; zipped where the profile says so."""
-    made = _clean(profile, columns.make(profile, bundle, headers, lines, at, batch))
+    made = columns.clean(profile, columns.make(profile, bundle, headers, lines, at, batch))
     cells = {
         name: _quoted(profile, columns.cut(profile, rule, made[name])) for name, rule in profile["columns"].items()
     }
@@ -53,23 +51,6 @@ def render(
     end = LINE_ENDS[profile["line_end"]]
     content = "".join(f"{record}{end}" for record in [*first, *records]).encode(profile["encoding"])
     return _zipped(profile["zip"], content) if "zip" in profile else content
-
-
-def _clean(profile: Profile, made: Columns) -> Columns:
-    """Text that fits a record: no control characters, the profile's replacements, a mark where the encoding lacks one.
-
-    A key (`overflow: error`) keeps its characters: what cannot be written there holds the report.
-    """
-    out = {}
-    for name, rule in profile["columns"].items():
-        text = pc.replace_substring_regex(made[name], r"[\x00-\x1f\x7f\x{2028}\x{2029}]", " ")
-        if rule.get("overflow") == "truncate":
-            for old, new in profile.get("replace", {}).items():
-                text = pc.replace_substring(text, old, new)
-            if "unencodable" in profile:
-                text = columns.replaced(text, profile["encoding"], profile["unencodable"])
-        out[name] = text
-    return out
 
 
 def _quoted(profile: Profile, text: pa.Array) -> pa.Array:
