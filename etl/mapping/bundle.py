@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from etl import clean, config, lookup, model, money
 from etl.config import Document
 from etl.errors import ConfigurationError
-from etl.mapping import tree
+from etl.mapping import elements
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 # Columns the mapping itself adds to the expense lines (etl.mapping.apply).
@@ -148,14 +148,14 @@ def _target_problems(target: Document) -> Iterator[ConfigurationError]:
     width = int(target.get("width", "0"))
     for name, column in target.get("columns", {}).items():
         place = ("columns", name)
-        for detail in tree.rule_problems(column):
+        for detail in elements.rule_problems(column):
             yield _problem(target, place, detail)
         position = int(column.get("pos", "0"))
         if width and not (0 < position <= width and taken.setdefault(position, name) == name):
             yield _problem(target, place, f"needs a position of its own, 1 to {width}")
         if position and not width:
             yield _problem(target, place, "a position needs the width of the record")
-    for at, detail in tree.problems(target["tree"]) if "tree" in target else ():
+    for at, detail in elements.problems(target["tree"]) if "tree" in target else ():
         yield _problem(target, at, detail)
     try:
         codecs.lookup(target.get("encoding", "utf-8"))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from etl import mapping, model
 from etl.journal import Batch
-from etl.mapping import tree
+from etl.mapping import elements
 from etl.render import columns
 from etl.render.columns import BLANK, Columns, Ints, Profile
 
@@ -34,7 +34,7 @@ def check(
     flat = _flat(profile)
     made = columns.clean(flat, columns.make(flat, bundle, headers, lines, at, None))
     places = _Places(headers, lines, at)
-    for element in tree.elements(tree.root(profile["tree"])):
+    for element in elements.elements(elements.root(profile["tree"])):
         rows = places.written(element)
         for name, _, rule in element.cells():
             text = made[name].take(pa.array(rows))
@@ -51,7 +51,7 @@ def render(
     texts = {name: columns.cut(flat, rule, made[name]) for name, rule in flat["columns"].items()}
     indent = 0 if profile["indent"] == "none" else int(profile["indent"])
     writer = _Writer(_Places(headers, lines, at), texts, indent)
-    markup, _ = writer.element(tree.root(profile["tree"]), 0)
+    markup, _ = writer.element(elements.root(profile["tree"]), 0)
     first = f'<?xml version="1.0" encoding="{profile["encoding"].upper()}"?>' + writer.line_end
     head = first if profile["declaration"] == "yes" else ""
     return (head + "".join(markup.to_pylist())).encode(profile["encoding"])
@@ -59,7 +59,7 @@ def render(
 
 def _flat(profile: Profile) -> Profile:
     """The profile with the texts of its tree as columns, under the names of their places."""
-    cells = [cell for element in tree.elements(tree.root(profile["tree"])) for cell in element.cells()]
+    cells = [cell for element in elements.elements(elements.root(profile["tree"])) for cell in element.cells()]
     return {**profile, "columns": {name: rule for name, _, rule in cells}}
 
 
@@ -75,7 +75,7 @@ class _Places:
         foreign = (headers["currency"] != headers["base_currency"]).to_numpy(dtype=bool)[at]
         self.holds: Mapping[str, Mask] = {"debit": debit, "credit": ~debit, "foreign": foreign}
 
-    def written(self, element: tree.Element) -> Ints:
+    def written(self, element: elements.Element) -> Ints:
         """The rows at which an element is written, its conditions and those around it being met."""
         rows = self.rows[element.level]
         for condition in element.conditions:
@@ -100,7 +100,7 @@ class _Writer:
     def line_end(self) -> str:
         return "\n" if self.indent else ""
 
-    def element(self, element: tree.Element, depth: int) -> tuple[pa.Array, Mask]:
+    def element(self, element: elements.Element, depth: int) -> tuple[pa.Array, Mask]:
         """One element with all that is in it; "" where it is left out."""
         rows = self.places.rows[element.level]
         filled = np.zeros(len(rows), dtype=bool)
@@ -119,7 +119,7 @@ class _Writer:
             filled |= inside
         return self.shown(element, self.enclosed(element, parts, content, depth), filled)
 
-    def children(self, element: tree.Element, depth: int) -> tuple[pa.Array, Mask]:
+    def children(self, element: elements.Element, depth: int) -> tuple[pa.Array, Mask]:
         """The content of an element with elements in it; "" where all are left out."""
         count = len(self.places.rows[element.level])
         filled = np.zeros(count, dtype=bool)
@@ -138,14 +138,14 @@ class _Writer:
             content = pc.if_else(pc.equal(content, ""), BLANK, lines)
         return content, filled
 
-    def enclosed(self, element: tree.Element, parts: list[pa.Array | str], content: pa.Array, depth: int) -> pa.Array:
+    def enclosed(self, element: elements.Element, parts: list[pa.Array | str], content: pa.Array, depth: int) -> pa.Array:
         """Tags around the content, on a line of their own where the profile has an indent."""
         opened = [" " * (self.indent * depth), *parts]
         full = model.joined([*opened, ">", content, f"</{element.node['tag']}>", self.line_end], "")
         empty = model.joined([*opened, pa.repeat(pa.scalar("/>", pa.large_string()), len(content)), self.line_end], "")
         return pc.if_else(pc.equal(content, ""), empty, full)
 
-    def shown(self, element: tree.Element, markup: pa.Array, filled: Mask) -> tuple[pa.Array, Mask]:
+    def shown(self, element: elements.Element, markup: pa.Array, filled: Mask) -> tuple[pa.Array, Mask]:
         """The element where its condition holds and, with `omit_empty`, where something in it has a text."""
         rows = self.places.rows[element.level]
         stays = np.ones(len(rows), dtype=bool)
