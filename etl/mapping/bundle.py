@@ -74,6 +74,8 @@ def load(folder: Path, feed_id: str) -> Bundle:
         name: lookup.read_table(folder / "tables" / use["file"], use["key"], [use["value"]])
         for name, use in journal.get("tables", {}).items()
     }
+    for use in feed["checks"].get("references", {}).values():
+        lookup.read_table(folder / "tables" / use["file"], use["key"])
     periods = _table(folder, feed.get("periods"), PERIOD_KEY, "state")
     rates = _table(folder, journal.get("rates", {}).get("file"), RATE_KEY, "rate")
     bundle = Bundle(feed, source, rules, journal, targets, tables, periods, rates, _digest(folder, feed, journal))
@@ -120,6 +122,7 @@ def _digest(folder: Path, feed: Document, journal: Document) -> str:
     names += [f"targets/{entry['target']}.yml" for entry in feed["targets"]]
     tables = {use["file"] for use in journal.get("tables", {}).values()}
     tables |= {feed.get("periods"), journal.get("rates", {}).get("file"), feed["checks"].get("tax")} - {None}
+    tables |= {use["file"] for use in feed["checks"].get("references", {}).values()}
     names += [f"tables/{name}" for name in tables]
     whole = hashlib.sha256()
     for name in sorted(set(names)):
@@ -170,6 +173,10 @@ def _feed_problems(bundle: Bundle) -> Iterator[ConfigurationError]:
             yield _problem(feed, (*path, "time_zone"), f"{company['time_zone']!r} is no time zone")
         if sum(name in entry["companies"] for entry in feed["targets"]) != 1:
             yield _problem(feed, ("targets",), f"company {name} must have exactly one target")
+    for field, use in feed["checks"].get("references", {}).items():
+        if use["key"][-1] != field or not all(_is_field(column) for column in use["key"]):
+            detail = f"the key must be fields of an expense line and end with {field}"
+            yield _problem(feed, ("checks", "references", field), detail)
     if not _is_zone(feed["time_zone"]):
         yield _problem(feed, ("time_zone",), f"{feed['time_zone']!r} is no time zone")
     try:
