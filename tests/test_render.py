@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +15,7 @@ import pytest
 from books import BOOK, GL, bundle, expense_lines, shown
 
 from etl import journal, mapping, render
+from etl.errors import ConfigurationError
 
 
 def batch_of(books: mapping.Bundle, table: str) -> tuple[journal.Batch, pd.DataFrame, pd.DataFrame]:
@@ -145,3 +150,112 @@ def test_file_names_follow_the_profile() -> None:
         render.file_name({"file": "{batch_id}.beancount"}, "B1"),
         render.file_name({}, "B1"),
     )
+
+
+# --- delimited files, by the bundled profiles
+
+TARGETS = Path(__file__).resolve().parents[1] / "mappings/targets"
+
+
+def by_profile(folder: Path, name: str, table: str, **changed: str) -> tuple[mapping.Bundle, bytes, str]:
+    """The small company posting through a bundled profile: its books, the sealed bytes, and the batch id."""
+    profile = (TARGETS / f"{name}.yml").read_text("utf-8").replace(f"target: {name}", "target: gl")
+    books = bundle(folder, gl=profile, **changed)
+    batch, headers, lines = batch_of(books, table)
+    assert [] == shown(render.check(books.targets["gl"], books, headers, lines), "code", "field", "value")
+    payload = render.render(books.targets["gl"], books, batch, headers, lines)
+    assert payload == render.render(books.targets["gl"], books, batch, headers, lines)
+    return books, payload, batch.batch_id
+
+
+def refused(folder: Path, name: str, table: str, **changed: str) -> list[str]:
+    profile = (TARGETS / f"{name}.yml").read_text("utf-8").replace(f"target: {name}", "target: gl")
+    books = bundle(folder, gl=profile, **changed)
+    _, headers, lines = batch_of(books, table)
+    return shown(render.check(books.targets["gl"], books, headers, lines), "code", "field", "value")
+
+
+FOREIGN = "document_currency gross_minor description\n USD 10000 to_the_airport"
+
+
+def test_u8_text_is_gbk_without_quotes_and_48_fields(tmp_path: Path) -> None:
+    _, payload, _ = by_profile(tmp_path, "yonyou_u8_txt", "gross_minor description\n 4500 机票，北京,上海")
+    tail = ",,,,,,,0,,0,,,,,,,,,0,0,0,0,0,,0,0,0,0"
+
+    assert payload.decode("gbk").splitlines(keepends=True) == [
+        "填制凭证,V800\r\n",
+        f"2026-02-10,记,U5MCXWK655SAXAAU,0,TAXI 机票，北京，上海,6602,45.00,0.00,,,,claimpost,,,,0010,,,,,{tail}\r\n",
+        f"2026-02-10,记,U5MCXWK655SAXAAU,0,Payable,2241,0.00,45.00,,,,claimpost,,,,,E1,,,,{tail}\r\n",
+    ]
+
+
+def test_u8_text_shows_the_foreign_amount_and_rate_beside_the_books_currency(tmp_path: Path) -> None:
+    _, payload, _ = by_profile(tmp_path, "yonyou_u8_txt", FOREIGN)
+
+    assert ",6602,710.00,0.00,,100.00,7.1,claimpost," in payload.decode("gbk")
+
+
+def test_b106_a_character_gbk_lacks_is_marked_in_text_and_holds_the_report_in_a_key(tmp_path: Path) -> None:
+    _, payload, _ = by_profile(tmp_path / "a", "yonyou_u8_txt", "gross_minor description\n 4500 𠮷€")
+
+    assert "TAXI ？？," in payload.decode("gbk")
+    assert ["UNENCODABLE 个人编码 E€"] == refused(tmp_path / "b", "yonyou_u8_txt", "gross_minor employee_id\n 4500 E€")
+
+
+def test_a_comma_in_a_key_of_a_file_without_quotes_holds_the_report(tmp_path: Path) -> None:
+    assert ["UNENCODABLE 个人编码 E,1"] == refused(tmp_path, "yonyou_u8_txt", "gross_minor employee_id\n 4500 E,1")
+
+
+def test_fbdi_is_a_zip_of_149_columns(tmp_path: Path) -> None:
+    _, payload, batch_id = by_profile(tmp_path, "oracle_fusion_fbdi", FOREIGN.replace("to_the", 'a,"b'))
+    with zipfile.ZipFile(io.BytesIO(payload)) as package:
+        names, content = package.namelist(), package.read("GlInterface.csv").decode("utf-8")
+    records = list(csv.reader(io.StringIO(content)))
+    shown_at = {
+        1: "NEW", 2: "1", 3: "2026/02/10", 6: "USD", 7: "2026/02/10", 9: "C1", 11: "6602", 39: "100.00", 40: "",
+        41: "710.00", 42: "", 43: batch_id, 52: 'TAXI a,"b airport', 64: "User", 65: "2026/02/10", 66: "7.1",
+    }  # fmt: skip
+
+    assert (["GlInterface.csv"], [149, 149]) == (names, [len(record) for record in records])
+    assert shown_at == {place: records[0][place - 1] for place in shown_at}
+    assert ("", "100.00", "", "710.00") == tuple(records[1][38:42])
+    assert {0} == {package_member.date_time[3] for package_member in zipfile.ZipFile(io.BytesIO(payload)).infolist()}
+
+
+def test_d365_numbers_the_lines_of_the_batch_and_joins_the_dimensions(tmp_path: Path) -> None:
+    table = "report_id gross_minor project\n R1 4500 P1\n R2 100 ."
+    _, payload, _ = by_profile(tmp_path, "d365_general_journal", table)
+    with zipfile.ZipFile(io.BytesIO(payload)) as package:
+        records = list(csv.DictReader(io.StringIO(package.read("General journal.csv").decode("utf-8"))))
+
+    assert ["1", "2", "3", "4"] == [record["LINENUMBER"] for record in records]
+    assert ["6602-0010-", "2241--", "6602-0010-", "2241--"] == [record["ACCOUNTDISPLAYVALUE"] for record in records]
+    assert [("45.00", "0.00"), ("0.00", "45.00")] == [(r["DEBITAMOUNT"], r["CREDITAMOUNT"]) for r in records[:2]]
+
+
+def test_text_is_cut_between_characters_where_the_limit_is_one_of_bytes(tmp_path: Path) -> None:
+    profile = (TARGETS / "yonyou_u8_txt.yml").read_text("utf-8").replace("target: yonyou_u8_txt", "target: gl")
+    cut = profile.replace('max: "60", overflow: truncate', 'max: "8", unit: bytes, overflow: truncate')
+    books = bundle(tmp_path, gl=cut)
+    batch, headers, lines = batch_of(books, "gross_minor description\n 4500 机票")
+    payload = render.render(books.targets["gl"], books, batch, headers, lines).decode("gbk")
+
+    assert ",TAXI 机," in payload
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('pos: "7"', 'pos: "6"', "columns.借方金额: needs a position of its own, 1 to 48"),
+        ('width: "48"\n', "", "columns.制单日期: a position needs the width of the record"),
+        ("encoding: gbk", "encoding: gbq", "encoding: no encoding 'gbq'"),
+        ('max: "60", overflow: truncate', "overflow: truncate", "columns.摘要: overflow: truncate needs a max"),
+        ("value: claimpost", 'template: "{nobody}"', "columns.制单人: no journal field 'nobody'"),
+    ],
+)
+def test_a_mistake_in_a_delimited_profile_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    profile = (TARGETS / "yonyou_u8_txt.yml").read_text("utf-8").replace("target: yonyou_u8_txt", "target: gl")
+    assert old in profile
+
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        bundle(tmp_path, gl=profile.replace(old, new, 1))

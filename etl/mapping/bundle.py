@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from string import Formatter
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,6 +23,8 @@ DERIVED_FIELDS: Final = ("base_currency", "posting_date", "period")
 PERIOD_KEY: Final = ("company", "period")
 RATE_STEP_PCT_MAX: Final = 20
 RATE_KEY: Final = ("document_currency", "base_currency")
+# What `foreign` may name beside the fields of a journal.
+OF_FOREIGN: Final = ("User", "amount")
 TAX_KEY: Final = ("company", "tax_code")
 
 
@@ -138,13 +142,34 @@ def _problems(bundle: Bundle) -> Iterator[ConfigurationError]:
     yield from _feed_problems(bundle)
     yield from _journal_problems(bundle)
     for target in bundle.targets.values():
-        known = {*model.JOURNAL_COLUMNS, *model.JOURNAL_LINE_COLUMNS, "batch_id", "batch_no"}
-        for name, column in target.get("columns", {}).items():
-            for kind in ("field", "foreign"):
-                if column.get(kind, "rate") not in known and (kind, column[kind]) != ("foreign", "User"):
-                    yield _problem(target, ("columns", name), f"no journal field {column[kind]!r}")
+        yield from _target_problems(target)
     if bundle.rates:
         yield from _rate_problems(bundle.rates)
+
+
+def _target_problems(target: Document) -> Iterator[ConfigurationError]:
+    """Columns of fields that no journal has, of an encoding that is none, or without a place in a record of a width."""
+    known = {*model.JOURNAL_COLUMNS, *model.JOURNAL_LINE_COLUMNS, "batch_id", "batch_no", "batch_line_no"}
+    taken: dict[int, str] = {}
+    width = int(target.get("width", "0"))
+    for name, column in target.get("columns", {}).items():
+        place = ("columns", name)
+        fields = [column[kind] for kind in ("field", "foreign") if column.get(kind, "User") not in OF_FOREIGN]
+        fields += [field for _, field, _, _ in Formatter().parse(column.get("template", "")) if field is not None]
+        for field in fields:
+            if field not in known:
+                yield _problem(target, place, f"no journal field {field!r}")
+        if column.get("overflow") == "truncate" and "max" not in column:
+            yield _problem(target, place, "overflow: truncate needs a max")
+        position = int(column.get("pos", "0"))
+        if width and not (0 < position <= width and taken.setdefault(position, name) == name):
+            yield _problem(target, place, f"needs a position of its own, 1 to {width}")
+        if position and not width:
+            yield _problem(target, place, "a position needs the width of the record")
+    try:
+        codecs.lookup(target.get("encoding", "utf-8"))
+    except LookupError:
+        yield _problem(target, ("encoding",), f"no encoding {target['encoding']!r}")
 
 
 def _rate_problems(rates: lookup.Table) -> Iterator[ConfigurationError]:

@@ -1,0 +1,183 @@
+"""The columns of a target profile: each one's text for every journal line, and whether the ERP can hold it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from string import Formatter
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from etl import mapping, masking, model, money
+from etl.journal import Batch
+
+Ints = NDArray[np.int64]
+Profile = Mapping[str, Any]
+Columns = dict[str, pa.Array]
+
+BLANK: Final = pa.scalar("", pa.large_string())
+ISO_DATE: Final = "%Y-%m-%d"
+DATES: Final = ("document_date", "posting_date", "rate_date")
+
+
+def make(
+    profile: Profile, bundle: mapping.Bundle, headers: pd.DataFrame, lines: pd.DataFrame, at: Ints, batch: Batch | None
+) -> Columns:
+    """Every column of the profile as text, one per line, uncut. Without a batch its id and number stand blank and 1."""
+    sheet = _Sheet(profile, bundle, headers, lines, at, batch)
+    return {name: sheet.column(rule) for name, rule in profile["columns"].items()}
+
+
+class _Sheet:
+    """Journal lines with their headers, to be written by one profile."""
+
+    def __init__(
+        self, profile: Profile, bundle: mapping.Bundle, headers: pd.DataFrame, lines: pd.DataFrame, at: Ints,
+        batch: Batch | None,
+    ) -> None:  # fmt: skip
+        self.profile, self.bundle, self.headers, self.lines, self.at = profile, bundle, headers, lines, at
+        self.constants = {
+            "batch_id": batch.batch_id if batch else "",
+            "batch_no": str(batch.batch_no) if batch else "1",
+        }
+        self.foreign = (headers["currency"] != headers["base_currency"]).to_numpy(dtype=bool)[at]
+
+    def column(self, rule: Mapping[str, str]) -> pa.Array:
+        if "amount" in rule:
+            return self.amounts(rule["amount"])
+        if "value" in rule:
+            return self.same(rule["value"])
+        if "company" in rule:
+            codes, names = model.distinct(self.headers["company"])
+            attributes = model.spread([self.bundle.company(n, rule["company"]) for n in names], codes)
+            return model.utf8(attributes).take(pa.array(self.at))
+        if "template" in rule:
+            return self.template(rule["template"])
+        if "foreign" in rule:
+            return pc.if_else(pa.array(self.foreign), self.of_foreign(rule["foreign"]), BLANK)
+        return self.field(rule["field"])
+
+    def same(self, text: str) -> pa.Array:
+        return pa.repeat(pa.scalar(text, pa.large_string()), len(self.lines))
+
+    def of_foreign(self, name: str) -> pa.Array:
+        """What a line shows only in a foreign journal: the word User, its amount in document currency, or a field."""
+        if name == "User":
+            return self.same(name)
+        if name != "amount":
+            return self.field(name)
+        minor = (self.lines["debit_minor"] + self.lines["credit_minor"]).to_numpy(dtype=np.int64)
+        return money.to_text(minor, exponents(self.headers["currency"])[self.at])
+
+    def field(self, name: str) -> pa.Array:
+        """A field of the journal line or of its header as text; a date in the profile's own pattern."""
+        if name in self.constants:
+            return self.same(self.constants[name])
+        if name == "batch_line_no":
+            return model.utf8(pd.Series(np.arange(1, len(self.lines) + 1)).astype("str"))
+        if name in model.JOURNAL_LINE_COLUMNS:
+            return model.utf8(self.lines[name].astype("str"))
+        column = self.headers[name].astype("str")
+        pattern = self.profile.get("dates", ISO_DATE)
+        if name in DATES and pattern != ISO_DATE:
+            codes, days = model.distinct(column)
+            column = model.spread(
+                [datetime.date.fromisoformat(day).strftime(pattern) if day else "" for day in days], codes
+            )
+        return model.utf8(column).take(pa.array(self.at))
+
+    def template(self, text: str) -> pa.Array:
+        """Fields joined by what stands between them."""
+        cells: list[pa.Array | str] = []
+        for literal, name, _, _ in Formatter().parse(text):
+            cells += [literal] if literal else []
+            cells += [self.field(name)] if name else []
+        return model.joined([*cells, self.same("")], "")
+
+    def amounts(self, kind: str) -> pa.Array:
+        """One amount column as decimal text; the unused side is empty or 0, as the profile says."""
+        minor = self.lines[f"{kind}_minor"].to_numpy(dtype=np.int64)
+        text = money.to_text(
+            minor, exponents(self.headers["base_currency" if kind.startswith("base") else "currency"])[self.at]
+        )
+        blank = self.profile["amounts"] == "two_columns_blank"
+        return pc.if_else(pa.array(minor == 0), BLANK, text) if blank else text
+
+
+def exponents(currencies: pd.Series) -> Ints:
+    """The number of decimals of each currency."""
+    codes, names = model.distinct(currencies)
+    return np.array([money.EXPONENT[name] for name in names], dtype=np.int64)[codes]
+
+
+def check(profile: Profile, columns: Columns, at: Ints, faults: mapping.Faults) -> None:
+    """Keys longer than the ERP takes (KEY_OVERFLOW) and required fields without a value (MISSING)."""
+    for name, rule in profile["columns"].items():
+        text = columns[name]
+        if rule.get("overflow", "error") == "error" and "max" in rule:
+            long = np.flatnonzero(
+                pc.greater(size(profile, rule, text), int(rule["max"])).to_numpy(zero_copy_only=False)
+            )
+            values = shown(rule.get("field", ""), text.take(pa.array(long)).to_pylist())
+            faults.add(at[long], "KEY_OVERFLOW", name, values, f"{rule['max']} {rule.get('unit', 'characters')}")
+        if rule.get("required") == "yes" and rule.get("field") != "batch_id":
+            empty = np.flatnonzero(pc.equal(text, "").to_numpy(zero_copy_only=False))
+            faults.add(at[empty], "MISSING", name, [""] * len(empty), "")
+
+
+def size(profile: Profile, rule: Mapping[str, str], text: pa.Array) -> pa.Array:
+    """The length of each text in the rule's unit: characters, or bytes in the profile's encoding."""
+    if rule.get("unit") != "bytes":
+        return pc.utf8_length(text)
+    return _by_distinct(text, lambda value: len(value.encode(profile["encoding"], "replace")), pa.int64())
+
+
+def cut(profile: Profile, rule: Mapping[str, str], text: pa.Array) -> pa.Array:
+    """Text that may be cut, cut to its column: between characters, also where the limit is one of bytes."""
+    if rule.get("overflow") != "truncate":
+        return text
+    most = int(rule["max"])
+    if rule.get("unit") != "bytes":
+        return pc.utf8_slice_codeunits(text, 0, most)
+    encoding = profile["encoding"]
+    return _by_distinct(text, lambda v: v.encode(encoding)[:most].decode(encoding, "ignore"), pa.large_string())
+
+
+def _by_distinct(text: pa.Array, function: Callable[[str], Any], kind: pa.DataType) -> pa.Array:
+    """A function of each text, called once for each distinct one."""
+    coded = text.dictionary_encode()
+    return pa.array([function(value) for value in coded.dictionary.to_pylist()], kind).take(coded.indices)
+
+
+def unencodable(text: pa.Array, encoding: str) -> Ints:
+    """The rows whose text the encoding cannot write."""
+    bad = _by_distinct(text, lambda value: not encodes(value, encoding), pa.bool_())
+    return np.flatnonzero(bad.to_numpy(zero_copy_only=False))
+
+
+def encodes(text: str, encoding: str) -> bool:
+    """Whether an encoding can write a text."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def replaced(text: pa.Array, encoding: str, mark: str) -> pa.Array:
+    """Text with a mark in place of each character that the encoding lacks."""
+
+    def fit(value: str) -> str:
+        return value if encodes(value, encoding) else "".join(c if encodes(c, encoding) else mark for c in value)
+
+    return _by_distinct(text, fit, pa.large_string())
+
+
+def shown(field: str, values: list[str]) -> list[str]:
+    """Values as a reject shows them: the text of a journal masked (B111)."""
+    return [masking.masked(value) for value in values] if field in masking.JOURNAL_TEXT else values
