@@ -96,7 +96,9 @@ def check(folder: Path) -> list[ConfigurationError]:
         sub = kind if kind == "rules" else f"{kind}s"
         for path in sorted((folder / sub).glob("*.yml")):
             try:
-                found.extend(config.check(config.read_yaml(path.read_bytes(), path.name), kind))
+                document = config.read_yaml(path.read_bytes(), path.name)
+                faults = config.check(document, kind)
+                found.extend(faults or (_target_problems(document) if kind == "target" else []))
             except ConfigurationError as error:
                 found.append(error)
     if found:
