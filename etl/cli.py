@@ -114,6 +114,28 @@ def reconcile(feed: str, period: str, out: Path | None, as_json: bool) -> None:
     sys.exit(0 if result["explained"] else 1)
 
 
+@main.command()
+@click.argument("line", metavar="JOURNAL_KEY[:LINE]")
+@_JSON
+def explain(line: str, as_json: bool) -> None:
+    """Go from a journal, or one line of it, back to the source's cells, by way of every rule, table row and rate."""
+    from etl import config, pipeline
+    from etl.pipeline import explain as explaining
+    from etl.store import Store
+
+    key, _, number = line.partition(":")
+    if number and not (number.isascii() and number.isdigit()):
+        raise click.BadParameter("the line is a number", param_hint="JOURNAL_KEY[:LINE]")
+    feed_id = explaining.feed_of(Store.open(config.settings().store_url), key)
+    found = explaining.explain(pipeline.open(feed_id), key, int(number or "0"))
+    if as_json:
+        _print_json(found)
+    else:
+        from etl import console
+
+        console.show_explanation(found)
+
+
 @main.group()
 def show() -> None:
     """Show what the store knows of one report, journal or batch."""

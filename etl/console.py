@@ -113,6 +113,30 @@ def show_found(found: Mapping[str, Any]) -> None:
             _OUT.print(f"{name}: {_shown(name, value)}", markup=False)
 
 
+def show_explanation(found: Mapping[str, Any]) -> None:
+    """A journal's origin, then each line with its shares, rules and steps."""
+    for name, value in found.items():
+        if name not in ("lines", "posting"):
+            _say(f"{name}: {value}")
+    if not found["made_again_equal"]:
+        _say("The mapping or its tables have changed since: the sources are shown, the rules of that day are not.")
+    for step in found["posting"]:
+        _say(step)
+    for line in found["lines"]:
+        _say(f"\nline {line['line_no']}  {line['purpose']}  {line['account']}  {line['amount']} {line['currency']}")
+        _say(f"  in base currency {line['base']}")
+        for part in line["parts"]:
+            _say(f"  {part['amount']} from line {part['file_line']} of the file", part["rule"])
+            _say("    " + ", ".join(f"{name}={cell}" for name, cell in part["source"].items()))
+            for step in part["why"]:
+                _say(f"    {step}")
+
+
+def _say(*words: str) -> None:
+    """A line of text as it is, masked (B111)."""
+    _OUT.print(masking.masked("  ".join(word for word in words if word)), markup=False, highlight=False, soft_wrap=True)
+
+
 def _shown(name: str, value: object) -> str:
     """A fact as text; what people wrote is masked (B111), `--json` gives it whole."""
     return masking.masked(str(value)) if name in masking.FREE_TEXT | masking.JOURNAL_TEXT else str(value)
