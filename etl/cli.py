@@ -219,6 +219,36 @@ def mapping_check(as_json: bool) -> None:
     sys.exit(3 if problems else 0)
 
 
+@mapping.command("cases")
+@click.argument("feed")
+@click.option("--rewrite", is_flag=True, help="Write what comes out now below the arrows, for review.")
+@_JSON
+def mapping_cases(feed: str, rewrite: bool, as_json: bool) -> None:
+    """Work through the feed's worked cases under mappings/cases; 1 when one comes out differently."""
+    from etl import config, mapping
+    from etl.pipeline import cases
+
+    folder = config.settings().mappings
+    found = cases.read(folder, feed)
+    wrong = list(cases.differences(mapping.load(folder, feed), folder, found))
+    if as_json:
+        _print_json({"cases": len(found), "different": [{"case": one.path.name, "now": now} for one, now in wrong]})
+    for one, now in [] if as_json else wrong:
+        click.echo(f"{click.style(one.path.name, bold=True)}\n{_difference(one.expected, now)}\n", err=True)
+    for one, now in wrong if rewrite else []:
+        cases.rewrite(one, now)
+    if not as_json:
+        click.echo(f"{len(found)} cases, {len(wrong)} {'rewritten' if rewrite else 'different'}.")
+    sys.exit(1 if wrong and not rewrite else 0)
+
+
+def _difference(expected: str, now: str) -> str:
+    import difflib
+
+    lines = difflib.unified_diff(expected.splitlines(), now.splitlines(), "as written", "now", lineterm="")
+    return "\n".join(lines)
+
+
 def _facts(problem: ClaimpostError) -> dict[str, str]:
     return {name: str(value) for name, value in problem.facts.items()} | {"next_step": problem.next_step}
 
