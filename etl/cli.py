@@ -59,12 +59,18 @@ def main() -> None:
 @click.option(
     "--input", "input_path", type=click.Path(path_type=Path), help="A file or folder in place of the source; read only."
 )
+@click.option("--dry-run", is_flag=True, help="Render what would be posted, under --out; land and send nothing.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where a dry run puts its files.")
 @_JSON
-def run(feed: str, input_path: Path | None, as_json: bool) -> None:
+def run(feed: str, input_path: Path | None, dry_run: bool, out: Path | None, as_json: bool) -> None:
     """Run a feed: extract, build, load, acknowledge, reconcile."""
     from etl import pipeline
 
+    if dry_run != (out is not None):
+        raise click.UsageError("--dry-run and --out belong together")
     context = pipeline.open(feed)
+    if out is not None:
+        _preview(context, out, input_path, as_json)
     with _progress(quiet=as_json) as progress:
         result = pipeline.run(context, input_path, progress)
     if as_json:
@@ -74,6 +80,20 @@ def run(feed: str, input_path: Path | None, as_json: bool) -> None:
 
         console.show_run(result)
     sys.exit(pipeline.exit_code(result))
+
+
+def _preview(context: Any, out: Path, input_path: Path | None, as_json: bool) -> None:
+    """Print what a dry run found, and end: 4 when a file would be rejected."""
+    from etl.pipeline.preview import preview
+
+    result = preview(context, out, input_path)
+    if as_json:
+        _print_json(result)
+    else:
+        from etl import console
+
+        console.show_preview(result)
+    sys.exit(4 if result["files_rejected"] else 0)
 
 
 @main.command()
