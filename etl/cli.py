@@ -262,6 +262,27 @@ def mapping_cases(feed: str, rewrite: bool, as_json: bool) -> None:
     sys.exit(1 if wrong and not rewrite else 0)
 
 
+@mapping.command("diff")
+@click.argument("old", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("new", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--feed", required=True, help="The feed whose landed files are mapped twice.")
+@click.option("--period", default="", help="One accounting period, YYYY-MM; default: all.")
+@_JSON
+def mapping_diff(old: Path, new: Path, feed: str, period: str, as_json: bool) -> None:
+    """Map what has landed by two mappings folders; 1 when a journal comes out differently. Nothing is posted."""
+    from etl import pipeline
+    from etl.pipeline import replay
+
+    found = replay.difference(pipeline.open(feed), old, new, period)
+    if as_json:
+        _print_json(found)
+    else:
+        from etl import console
+
+        console.show_difference(found)
+    sys.exit(1 if found["changed"] else 0)
+
+
 def _difference(expected: str, now: str) -> str:
     import difflib
 

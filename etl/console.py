@@ -146,6 +146,17 @@ def show_explanation(found: Mapping[str, Any]) -> None:
                 _say(f"    {step}")
 
 
+def show_difference(found: Mapping[str, Any]) -> None:
+    """The documents that change, both sides, and the accounts whose net amount differs."""
+    for one in found["changed"]:
+        _say(f"{one['company']} {one['report_id']} {one['currency']}")
+        for sign, side in (("-", one["old"]), ("+", one["new"])):
+            for line in side or ["no journal"]:
+                _say(f"  {sign} {line}")
+    _show_rows("accounts", found["accounts"])
+    _say(f"{len(found['changed'])} journals change, {found['equal']} stay.")
+
+
 def _say(*words: str) -> None:
     """A line of text as it is, masked (B111)."""
     _OUT.print(masking.masked("  ".join(word for word in words if word)), markup=False, highlight=False, soft_wrap=True)

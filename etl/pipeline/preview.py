@@ -32,7 +32,7 @@ def preview(context: Context, out: Path, input: Path | None = None) -> dict[str,
         except FileRejected as error:
             rejected.append({"file": name, "code": error.code, "reason": str(error)})
             continue
-        known = pd.concat([known, _accepted(booked[-1])], ignore_index=True)
+        known = pd.concat([known, booking.accepted_versions(booked[-1])], ignore_index=True)
     if not names:
         raise ConfigurationError("NO_INPUT", file=input or "the source", value=context.feed_id, pattern="its files")
     batches = [_lay_out(context, out, sealed) for one in booked for sealed in one.sealed]
@@ -63,13 +63,6 @@ def _book(context: Context, name: str, content: bytes, known: pd.DataFrame) -> b
 
     raw = booking.read(context.bundle, content, name)
     return booking.book(context.bundle, raw, name, known, context.settings.mappings / "tables", claims)
-
-
-def _accepted(booked: booking.Booking) -> pd.DataFrame:
-    """The accepted versions of a file as the store would know them."""
-    mine = booked.outcomes[booked.outcomes["outcome"] == model.ACCEPTED]
-    kept = mine[[*model.REPORT_KEY, "document_currency", "content_hash"]]
-    return kept.assign(journal_key=model.texts([""] * len(mine)).set_axis(mine.index))
 
 
 def _lay_out(context: Context, out: Path, sealed: booking.Sealed) -> dict[str, Any]:
