@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from etl import clean, config, lookup, model, money
 from etl.config import Document
 from etl.errors import ConfigurationError
+from etl.mapping import tree
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 # Columns the mapping itself adds to the expense lines (etl.mapping.apply).
@@ -151,27 +152,38 @@ def _problems(bundle: Bundle) -> Iterator[ConfigurationError]:
 
 def _target_problems(target: Document) -> Iterator[ConfigurationError]:
     """Columns of fields that no journal has, of an encoding that is none, or without a place in a record of a width."""
-    known = {*model.JOURNAL_COLUMNS, *model.JOURNAL_LINE_COLUMNS, "batch_id", "batch_no", "batch_line_no"}
     taken: dict[int, str] = {}
     width = int(target.get("width", "0"))
     for name, column in target.get("columns", {}).items():
         place = ("columns", name)
-        fields = [column[kind] for kind in ("field", "foreign") if column.get(kind, "User") not in OF_FOREIGN]
-        fields += [field for _, field, _, _ in Formatter().parse(column.get("template", "")) if field is not None]
-        for field in fields:
-            if field not in known:
-                yield _problem(target, place, f"no journal field {field!r}")
-        if column.get("overflow") == "truncate" and "max" not in column:
-            yield _problem(target, place, "overflow: truncate needs a max")
+        yield from _column_problems(target, place, column)
         position = int(column.get("pos", "0"))
         if width and not (0 < position <= width and taken.setdefault(position, name) == name):
             yield _problem(target, place, f"needs a position of its own, 1 to {width}")
         if position and not width:
             yield _problem(target, place, "a position needs the width of the record")
+    for leaf in tree.leaves(target.get("document", {})):
+        yield from _column_problems(target, ("document", *leaf.path), leaf.rule)
+    for path, detail in tree.problems(target.get("document", {})):
+        yield _problem(target, ("document", *path), detail)
     try:
         codecs.lookup(target.get("encoding", "utf-8"))
     except LookupError:
         yield _problem(target, ("encoding",), f"no encoding {target['encoding']!r}")
+
+
+def _column_problems(
+    target: Document, place: tuple[str | int, ...], column: Mapping[str, Any]
+) -> Iterator[ConfigurationError]:
+    """A field that no journal has, and a cut without a length."""
+    known = {*model.JOURNAL_COLUMNS, *model.JOURNAL_LINE_COLUMNS, "batch_id", "batch_no", "batch_line_no"}
+    fields = [column[kind] for kind in ("field", "foreign") if column.get(kind, "User") not in OF_FOREIGN]
+    fields += [field for _, field, _, _ in Formatter().parse(column.get("template", "")) if field is not None]
+    for field in fields:
+        if field not in known:
+            yield _problem(target, place, f"no journal field {field!r}")
+    if column.get("overflow") == "truncate" and "max" not in column:
+        yield _problem(target, place, "overflow: truncate needs a max")
 
 
 def _rate_problems(rates: lookup.Table) -> Iterator[ConfigurationError]:

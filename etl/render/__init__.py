@@ -15,14 +15,14 @@ import pandas as pd
 
 from etl import mapping
 from etl.journal import Batch
-from etl.render import beancount, delimited, table
+from etl.render import beancount, delimited, jsondoc, table
 from etl.render.columns import Ints, Profile
 
 CHECKS: Final[Mapping[str, Callable[..., None]]] = {
-    "table": table.check, "text": beancount.check, "delimited": delimited.check,
+    "table": table.check, "text": beancount.check, "delimited": delimited.check, "json": jsondoc.check,
 }  # fmt: skip
 RENDERERS: Final[Mapping[str, Callable[..., bytes]]] = {
-    "table": table.render, "text": beancount.render, "delimited": delimited.render,
+    "table": table.render, "text": beancount.render, "delimited": delimited.render, "json": jsondoc.render,
 }  # fmt: skip
 
 
