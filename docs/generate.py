@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from etl import config
 from etl.errors import CATALOGUE, OUTCOMES
 
 PROJECT = Path(__file__).resolve().parents[1]
-START, END = "<!-- generated: error codes -->", "<!-- end -->"
+START, END = "<!-- generated: {} -->", "<!-- end -->"
 
 
 def code_table() -> str:
@@ -25,7 +26,16 @@ def errors_page() -> str:
     return f"# Error codes\n\nGenerated from `etl/errors.py`. What an outcome means:\n\n{outcomes}\n\n{code_table()}\n"
 
 
-def readme_part() -> str:
+def targets_part() -> str:
+    """The table of targets in the README: what each profile says of how it was checked."""
+    rows = ["| target | what it is | how it was checked |", "| --- | --- | --- |"]
+    for path in sorted((PROJECT / "mappings" / "targets").glob("*.yml")):
+        profile = config.load(path, "target")
+        rows.append(f"| `{profile['target']}` | {profile['description']} | {profile['evidence']} |")
+    return "\n".join(rows)
+
+
+def codes_part() -> str:
     """The list of codes in the README, by outcome."""
     lines = []
     for name, text in OUTCOMES.items():
@@ -35,9 +45,11 @@ def readme_part() -> str:
 
 
 def with_part(readme: str) -> str:
-    """The README with the generated part made anew."""
-    before, rest = readme.split(START)
-    return f"{before}{START}\n{readme_part()}\n{END}{rest.split(END)[1]}"
+    """The README with its generated parts made anew."""
+    for name, text in (("targets", targets_part()), ("error codes", codes_part())):
+        before, rest = readme.split(START.format(name))
+        readme = f"{before}{START.format(name)}\n{text}\n{END}{rest.split(END, 1)[1]}"
+    return readme
 
 
 def main() -> None:

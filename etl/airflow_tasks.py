@@ -1,4 +1,4 @@
-"""How a task of Airflow runs a step of etl.pipeline: retries by kind of error, connections, what the run is for.
+"""The tasks of the DAGs: each runs one step of etl.pipeline; retries by kind of error, connections, what a run is for.
 
 Only DAG files import this. Nothing heavy is imported until a task runs.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
+from airflow import sdk
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 
 from etl import errors
 
@@ -44,11 +46,8 @@ def run(step: str, feed_id: str, *values: str) -> Any:
 
 def connection(connection_id: str) -> str:
     """An Airflow connection as JSON text, the form that AIRFLOW_CONN_<ID> takes; "" where Airflow has none."""
-    from airflow.sdk import Connection
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
     try:
-        return str(Connection.get(connection_id).as_json())
+        return str(sdk.Connection.get(connection_id).as_json())
     except AirflowNotFoundException:
         return ""
 
@@ -61,7 +60,76 @@ def given(name: str) -> str:
 
 def unless_queued(context: Any) -> None:
     """For the task that triggers a DAG: skip it where a run of that DAG waits already, for it will see our work too."""
-    from airflow.sdk.exceptions import AirflowSkipException
-
     if context["ti"].get_dr_count(context["task"].trigger_dag_id, states=["queued"]):
         raise AirflowSkipException("A run is waiting already.")
+
+
+# --- the tasks
+
+
+@sdk.task.sensor(mode="reschedule", poke_interval=60)
+def wait(feed_id: str, minutes: int) -> sdk.PokeReturnValue:
+    """Wait until a complete file lies at the source, as long as the feed allows (`source.wait_minutes`)."""
+    return sdk.PokeReturnValue(not minutes or bool(run("waiting", feed_id)["ready"]))
+
+
+@sdk.task
+def land(feed_id: str) -> list[str]:
+    """Take what is complete at the source, and release it there once it is safe here; its sha256."""
+    return run("extract", feed_id)
+
+
+@sdk.task
+def seal(feed_id: str, sealed: sdk.Asset) -> list[str]:
+    """Clean, validate, map and seal; each batch left to load becomes one partition, and so one load run."""
+    run("prepare", feed_id)
+    batch_ids = run("build", feed_id)
+    get_current_context()["outlet_events"][sealed].add_partitions(batch_ids)
+    return batch_ids
+
+
+@sdk.task
+def judge_files(feed_id: str) -> None:
+    """Fail where this run rejected a file or holds a delivery; the good ones are on their way all the same."""
+    files = run("refused", feed_id)
+    if files:
+        raise AirflowFailException("; ".join(f"{one['file']}: {one.get('reason') or one}" for one in files))
+
+
+@sdk.task(pool="erp")
+def deliver(feed_id: str) -> str:
+    """Hand the batch to the ERP and read it back; a batch delivered before is left alone."""
+    return run("load", feed_id, given("batch_id"))
+
+
+@sdk.task
+def simulate(feed_id: str) -> None:
+    """Let the sandbox ERP post what lies at the batch's target; only feeds with `simulator: yes` have this task."""
+    run("simulate", feed_id, given("batch_id"))
+
+
+@sdk.task.sensor(mode="reschedule", poke_interval=60)
+def acknowledge(feed_id: str) -> sdk.PokeReturnValue:
+    """Wait until the ERP has answered for every journal of the batch: posted or rejected."""
+    counts = run("acknowledge", feed_id, given("batch_id"))
+    return sdk.PokeReturnValue(not counts["unknown"], counts)
+
+
+@sdk.task(multiple_outputs=False)
+def compare(feed_id: str) -> dict[str, Any]:
+    """Hold source, journals and ERP against each other, document by document, and publish the report."""
+    result = run("reconcile", feed_id, given("period"))
+    return {name: result[name] for name in ("explained", "breaks", "report_files")}
+
+
+@sdk.task
+def judge(result: dict[str, Any]) -> None:
+    """Fail where a difference is left unexplained."""
+    if not result["explained"]:
+        raise AirflowFailException(f"{result['breaks']} differences; see {result['report_files']}")
+
+
+@sdk.task
+def refuse(why: str) -> None:
+    """Stand for a feed whose file is wrong: red and with the reason, while the other feeds go on."""
+    raise AirflowFailException(why)

@@ -59,12 +59,18 @@ def main() -> None:
 @click.option(
     "--input", "input_path", type=click.Path(path_type=Path), help="A file or folder in place of the source; read only."
 )
+@click.option("--dry-run", is_flag=True, help="Render what would be posted, under --out; land and send nothing.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where a dry run puts its files.")
 @_JSON
-def run(feed: str, input_path: Path | None, as_json: bool) -> None:
+def run(feed: str, input_path: Path | None, dry_run: bool, out: Path | None, as_json: bool) -> None:
     """Run a feed: extract, build, load, acknowledge, reconcile."""
     from etl import pipeline
 
+    if dry_run != (out is not None):
+        raise click.UsageError("--dry-run and --out belong together")
     context = pipeline.open(feed)
+    if out is not None:
+        _preview(context, out, input_path, as_json)
     with _progress(quiet=as_json) as progress:
         result = pipeline.run(context, input_path, progress)
     if as_json:
@@ -74,6 +80,20 @@ def run(feed: str, input_path: Path | None, as_json: bool) -> None:
 
         console.show_run(result)
     sys.exit(pipeline.exit_code(result))
+
+
+def _preview(context: Any, out: Path, input_path: Path | None, as_json: bool) -> None:
+    """Print what a dry run found, and end: 4 when a file would be rejected."""
+    from etl.pipeline.preview import preview
+
+    result = preview(context, out, input_path)
+    if as_json:
+        _print_json(result)
+    else:
+        from etl import console
+
+        console.show_preview(result)
+    sys.exit(4 if result["files_rejected"] else 0)
 
 
 @main.command()
@@ -112,6 +132,28 @@ def reconcile(feed: str, period: str, out: Path | None, as_json: bool) -> None:
 
         console.show_reconciliation(result)
     sys.exit(0 if result["explained"] else 1)
+
+
+@main.command()
+@click.argument("line", metavar="JOURNAL_KEY[:LINE]")
+@_JSON
+def explain(line: str, as_json: bool) -> None:
+    """Go from a journal, or one line of it, back to the source's cells, by way of every rule, table row and rate."""
+    from etl import config, pipeline
+    from etl.pipeline import explain as explaining
+    from etl.store import Store
+
+    key, _, number = line.partition(":")
+    if number and not (number.isascii() and number.isdigit()):
+        raise click.BadParameter("the line is a number", param_hint="JOURNAL_KEY[:LINE]")
+    feed_id = explaining.feed_of(Store.open(config.settings().store_url), key)
+    found = explaining.explain(pipeline.open(feed_id), key, int(number or "0"))
+    if as_json:
+        _print_json(found)
+    else:
+        from etl import console
+
+        console.show_explanation(found)
 
 
 @main.group()
@@ -195,6 +237,57 @@ def mapping_check(as_json: bool) -> None:
         names = ", ".join(mapping.feed_names(folder))
         click.echo(f"{len(problems)} problems." if problems else f"All feeds can be used: {names}.", err=bool(problems))
     sys.exit(3 if problems else 0)
+
+
+@mapping.command("cases")
+@click.argument("feed")
+@click.option("--rewrite", is_flag=True, help="Write what comes out now below the arrows, for review.")
+@_JSON
+def mapping_cases(feed: str, rewrite: bool, as_json: bool) -> None:
+    """Work through the feed's worked cases under mappings/cases; 1 when one comes out differently."""
+    from etl import config, mapping
+    from etl.pipeline import cases
+
+    folder = config.settings().mappings
+    found = cases.read(folder, feed)
+    wrong = list(cases.differences(mapping.load(folder, feed), folder, found))
+    if as_json:
+        _print_json({"cases": len(found), "different": [{"case": one.path.name, "now": now} for one, now in wrong]})
+    for one, now in [] if as_json else wrong:
+        click.echo(f"{click.style(one.path.name, bold=True)}\n{_difference(one.expected, now)}\n", err=True)
+    for one, now in wrong if rewrite else []:
+        cases.rewrite(one, now)
+    if not as_json:
+        click.echo(f"{len(found)} cases, {len(wrong)} {'rewritten' if rewrite else 'different'}.")
+    sys.exit(1 if wrong and not rewrite else 0)
+
+
+@mapping.command("diff")
+@click.argument("old", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("new", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--feed", required=True, help="The feed whose landed files are mapped twice.")
+@click.option("--period", default="", help="One accounting period, YYYY-MM; default: all.")
+@_JSON
+def mapping_diff(old: Path, new: Path, feed: str, period: str, as_json: bool) -> None:
+    """Map what has landed by two mappings folders; 1 when a journal comes out differently. Nothing is posted."""
+    from etl import pipeline
+    from etl.pipeline import replay
+
+    found = replay.difference(pipeline.open(feed), old, new, period)
+    if as_json:
+        _print_json(found)
+    else:
+        from etl import console
+
+        console.show_difference(found)
+    sys.exit(1 if found["changed"] else 0)
+
+
+def _difference(expected: str, now: str) -> str:
+    import difflib
+
+    lines = difflib.unified_diff(expected.splitlines(), now.splitlines(), "as written", "now", lineterm="")
+    return "\n".join(lines)
 
 
 def _facts(problem: ClaimpostError) -> dict[str, str]:

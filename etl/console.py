@@ -50,6 +50,20 @@ def grouped(amount: str) -> str:
 
 def show_run(result: Mapping[str, Any]) -> None:
     """The table at the end of a run, the quarantine by reason, and where the report lies."""
+    _show_outcomes(result)
+    for one in result["files_held"]:
+        checks = "; ".join(f"{h['check']}: {h['found']}, expected {h['expected']}" for h in one.get("held", []))
+        _OUT.print(f"  file held: {one['file']}: {checks}", markup=False, soft_wrap=True)
+    made = f"journals {result['journals']:,} ({result['journal_lines']:,} lines) in {len(result['batches'])} batches"
+    answers = f"posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}"
+    _OUT.print(f"{made}; {answers}; breaks {result['breaks']:,}", soft_wrap=True)
+    if result["nothing_new"]:
+        _OUT.print("Nothing new: everything found here was loaded before.")
+    _show_report_files(result)
+
+
+def _show_outcomes(result: Mapping[str, Any]) -> None:
+    """Landed and the four outcomes, the reasons, and the files that were rejected."""
     table = Table(title=f"Feed {result['feed']}", title_justify="left", show_lines=True)
     for name in ("", "reports", "lines", "amount"):
         table.add_column(name, justify="right" if name else "left")
@@ -61,15 +75,15 @@ def show_run(result: Mapping[str, Any]) -> None:
         _OUT.print(f"  {code:<18} {reports:>6,} reports   {CATALOGUE[code].next_step}", markup=False, soft_wrap=True)
     for one in result["files_rejected"]:
         _OUT.print(f"  file rejected: {one['file']}: {one['reason']}", markup=False, soft_wrap=True)
-    for one in result["files_held"]:
-        checks = "; ".join(f"{h['check']}: {h['found']}, expected {h['expected']}" for h in one.get("held", []))
-        _OUT.print(f"  file held: {one['file']}: {checks}", markup=False, soft_wrap=True)
-    made = f"journals {result['journals']:,} ({result['journal_lines']:,} lines) in {len(result['batches'])} batches"
-    answers = f"posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}"
-    _OUT.print(f"{made}; {answers}; breaks {result['breaks']:,}", soft_wrap=True)
-    if result["nothing_new"]:
-        _OUT.print("Nothing new: everything found here was loaded before.")
-    _show_report_files(result)
+
+
+def show_preview(result: Mapping[str, Any]) -> None:
+    """What a dry run would post, and where its files lie."""
+    _show_outcomes(result)
+    for one in result["batches"]:
+        made = f"{one['journals']:,} journals, {one['lines']:,} lines, {money_text(one['debit'])}"
+        _OUT.print(f"  {one['batch_id']}: {made}  {one['file']}", markup=False, soft_wrap=True)
+    _OUT.print(f"Dry run: {result['journals']:,} journals would be posted; nothing was landed, recorded or sent.")
 
 
 def _show_report_files(result: Mapping[str, Any]) -> None:
@@ -111,6 +125,41 @@ def show_found(found: Mapping[str, Any]) -> None:
             _show_rows(name, value)
         else:
             _OUT.print(f"{name}: {_shown(name, value)}", markup=False)
+
+
+def show_explanation(found: Mapping[str, Any]) -> None:
+    """A journal's origin, then each line with its shares, rules and steps."""
+    for name, value in found.items():
+        if name not in ("lines", "posting"):
+            _say(f"{name}: {value}")
+    if not found["made_again_equal"]:
+        _say("The mapping or its tables have changed since: the sources are shown, the rules of that day are not.")
+    for step in found["posting"]:
+        _say(step)
+    for line in found["lines"]:
+        _say(f"\nline {line['line_no']}  {line['purpose']}  {line['account']}  {line['amount']} {line['currency']}")
+        _say(f"  in base currency {line['base']}")
+        for part in line["parts"]:
+            _say(f"  {part['amount']} from line {part['file_line']} of the file", part["rule"])
+            _say("    " + ", ".join(f"{name}={cell}" for name, cell in part["source"].items()))
+            for step in part["why"]:
+                _say(f"    {step}")
+
+
+def show_difference(found: Mapping[str, Any]) -> None:
+    """The documents that change, both sides, and the accounts whose net amount differs."""
+    for one in found["changed"]:
+        _say(f"{one['company']} {one['report_id']} {one['currency']}")
+        for sign, side in (("-", one["old"]), ("+", one["new"])):
+            for line in side or ["no journal"]:
+                _say(f"  {sign} {line}")
+    _show_rows("accounts", found["accounts"])
+    _say(f"{len(found['changed'])} journals change, {found['equal']} stay.")
+
+
+def _say(*words: str) -> None:
+    """A line of text as it is, masked (B111)."""
+    _OUT.print(masking.masked("  ".join(word for word in words if word)), markup=False, highlight=False, soft_wrap=True)
 
 
 def _shown(name: str, value: object) -> str:

@@ -65,7 +65,7 @@ _ROWS: Final = (
      "Ask the sender what the column means; add the layout to the source mapping when finance agrees."),
     ("FIELD_COUNT", FILE, "{file} line {line} has {found} fields, the header has {expected}.", _SOURCE, _RESEND),
     ("QUOTING", FILE, "{file} line {line}: {detail}.", _SOURCE, _RESEND),
-    ("RECORD_COUNT", FILE, "{file} has {expected} lines but {found} records: a quote or a line break swallowed some.",
+    ("RECORD_COUNT", FILE, "{file} line {line}: {expected} lines make {found} records: a quote or a line break swallowed some.",
      _SOURCE, _RESEND),
     ("BLANK_LINE", FILE, "{file} line {line} is blank in the middle of the data.", _SOURCE, _RESEND),
     ("CONTROL_TOTAL", FILE, "{file}: the trailer says {field} = {expected}, the records give {found}.", _SOURCE,

@@ -162,7 +162,7 @@ def _fetch(session: Folder, info: FileInfo, landing: Path) -> str:
         raise _changed(session, f"{info.name} went away while it was read") from error
     finally:
         part.unlink(missing_ok=True)
-    transport.sync_folder(landing)
+    transport.sync(landing)
     return sha256
 
 

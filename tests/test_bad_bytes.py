@@ -229,7 +229,7 @@ def test_b25_a_line_break_in_a_field_is_taken_where_declared() -> None:
 
 
 def test_b25_a_line_break_in_a_field_is_refused_elsewhere() -> None:
-    with pytest.raises(FileRejected, match=r"has 3 lines but 2 records") as caught:
+    with pytest.raises(FileRejected, match=r"line 2: 3 lines make 2 records") as caught:
         read(f'{HEADER}R1,"a\nb",1.00\nR2,Li,2.00\n')
     assert ("RECORD_COUNT", 2) == (caught.value.code, caught.value.facts["line"])
 
@@ -253,7 +253,7 @@ def test_b28_a_quote_open_to_the_end_is_refused(format: dict[str, Any]) -> None:
 def test_b29_unbalanced_quote_closed_later_is_refused() -> None:
     swallowed = f'{HEADER}R1,Li,1.00\nR2,"Li,2.00\nR3,Li,3.00\nR4,Li",4.00\n'
     with pytest.raises(
-        FileRejected, match=r"has 4 lines but 2 records: a quote or a line break swallowed some"
+        FileRejected, match=r"line 3: 4 lines make 2 records: a quote or a line break swallowed some"
     ) as caught:
         read(swallowed)
     assert ("RECORD_COUNT", 3) == (caught.value.code, caught.value.facts["line"])

@@ -88,11 +88,11 @@ CASES: dict[str, tuple[list[Line], dict[str, int]]] = {
     "B122 equal lines of two numbers": (two(), {}),
     "B123 draft": ([claim(State="draft")], {"STATUS": 0}),
     "B123 withdrawn": ([claim(State="withdrawn")], {"STATUS": 0}),
-    "B125 unknown employee": ([claim(Employee="E404")], {"MAPPING_GAP": 1}),
-    "B125 left before the expense": ([claim(Employee="E9")], {"MAPPING_GAP": 1}),
+    "B125 unknown employee": ([claim(Employee="E404")], {"REFERENCE": 1}),
+    "B125 left before the expense": ([claim(Employee="E9")], {"REFERENCE": 1}),
     "B125 no payable account": ([claim(Paid_By="VOUCHER")], {"MAPPING_GAP": 1}),
-    "B126 unknown cost center": ([claim(Cost_Center="9999")], {"MAPPING_GAP": 1}),
-    "B126 inactive cost center": ([claim(Cost_Center="OLD")], {"MAPPING_GAP": 1}),
+    "B126 unknown cost center": ([claim(Cost_Center="9999")], {"REFERENCE": 1}),
+    "B126 inactive cost center": ([claim(Cost_Center="OLD")], {"REFERENCE": 1}),
     "B126 no account": ([claim(Expense_Type="TELEPORT")], {"MAPPING_GAP": 1}),
     "B127 not yet in force": ([claim(Expense_Type="NEXT")], {"MAPPING_GAP": 1}),
     "B130 one of two lines unmapped": (two(Expense_Type="TELEPORT"), {"MAPPING_GAP": 2}),
@@ -116,20 +116,15 @@ class Outcome:
 def mappings_with_employees(folder: Path) -> Path:
     """The bundled mappings, with employees, an inactive cost center and an account of next year."""
     shutil.copytree(PROJECT / "mappings", folder)
-    path = folder / "journals/group_expense.yml"
-    told = path.read_text("utf-8")
-    table = "{file: %s.csv, key: [%s], value: %s, valid_by: transaction_date}"
-    told = told.replace("    party: {field: employee_id}", "    party: {table: employee}")
-    told = told.replace("value: cost_center}", "value: cost_center, valid_by: transaction_date}")
-    employee = f"  employee: {table % ('employee', 'employee_id', 'employee_id')}\n"
-    path.write_text(told.replace("reclaimable_tax: {table", employee + "reclaimable_tax: {table"), "utf-8")
     (folder / "tables/employee.csv").write_text(EMPLOYEES)
     with (folder / "tables/sample_cost_center.csv").open("a", encoding="utf-8") as centers:
         centers.write("CN01,OLD,closed,2025-01-01,2026-01-31,test\n")
     with (folder / "tables/sample_account.csv").open("a", encoding="utf-8") as accounts:
         accounts.write("*,NEXT,660299,2027-01-01,,test\n")
     feed = folder / "feeds/sample.yml"
-    feed.write_text(feed.read_text("utf-8").replace('quarantined_pct_max: "30"', 'quarantined_pct_max: "60"'), "utf-8")
+    told = feed.read_text("utf-8").replace('quarantined_pct_max: "30"', 'quarantined_pct_max: "60"')
+    told = told.replace("  references:", "  references:\n    employee_id: {file: employee.csv, key: [employee_id]}")
+    feed.write_text(told, "utf-8")
     periods = folder / "tables/sample_periods.csv"
     periods.write_text(periods.read_text("utf-8").replace("CN01,2025-12,open", "CN01,2025-12,closed"), "utf-8")
     return folder

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from etl import journal, mapping, model
 
+QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 BOOKED = ("account", "party", "debit_minor", "credit_minor")
 
 
@@ -229,7 +230,7 @@ def random_lines(rows: list[tuple[str, str, str, str, str, int, str, int]]) -> p
     return expense_lines("\n".join(table))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=QUIET)
 @given(rows=st.lists(LINE, min_size=1, max_size=12), seed=st.integers(0, 2**31))
 def test_any_claim_balances_conserves_and_does_not_depend_on_row_order(
     books: mapping.Bundle, rows: list[tuple[str, str, str, str, str, int, str, int]], seed: int
@@ -254,7 +255,7 @@ def test_any_claim_balances_conserves_and_does_not_depend_on_row_order(
     pd.testing.assert_frame_equal(booked.lines, again.lines)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=QUIET)
 @given(rows=st.lists(LINE, min_size=2, max_size=12))
 def test_reports_booked_alone_or_together_give_the_same_journals(
     books: mapping.Bundle, rows: list[tuple[str, str, str, str, str, int, str, int]]

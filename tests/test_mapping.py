@@ -169,6 +169,7 @@ def test_the_digest_changes_with_any_table_and_with_nothing_else(tmp_path: Path)
 
 MISTAKES = {
     "an unknown feed option": ({"feeds": FEED + "colour: red\n"}, "SCHEMA tiny.yml line 20: document:"),
+    "a reference that does not end with its field": ({"feeds": FEED.replace("checks: {}", "checks: {references: {cost_center: {file: account.csv, key: [expense_type]}}}")}, "checks.references.cost_center: the key must be fields of an expense line and end with cost_center"),
     "a currency that is none": ({"feeds": FEED.replace("base_currency: CNY, time_zone: Asia/Shanghai, reversal_style: swap", "base_currency: ABC, time_zone: Asia/Shanghai, reversal_style: swap")}, "line 10: companies.C1.base_currency: 'ABC' is no currency"),
     "a time zone that is none": ({"feeds": FEED.replace('time_zone: Asia/Shanghai\nsource', 'time_zone: Mars/North\nsource')}, "line 7: time_zone: 'Mars/North' is no time zone"),
     "a company's time zone that is none": ({"feeds": FEED.replace("time_zone: Asia/Shanghai, reversal_style: red", "time_zone: ../x, reversal_style: red")}, "companies.C2.time_zone: '../x' is no time zone"),

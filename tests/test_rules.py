@@ -462,6 +462,20 @@ def test_a_line_that_could_not_be_read_has_no_tax_to_judge(tables: Path) -> None
     assert brief(judged(lines, tables=tables, bad=[True], tax="tax.csv")) == []
 
 
+def test_b126_a_code_must_be_in_its_table_and_valid_on_the_day_of_the_cost(tmp_path: Path) -> None:
+    (tmp_path / "centers.csv").write_text(
+        "company,cost_center,valid_from,valid_to\n*,0010,,\nCN01,OLD,2025-01-01,2026-03-04\n"
+    )
+    use = {"cost_center": {"file": "centers.csv", "key": ["company", "cost_center"]}}
+    codes = ["0010", "OLD", "OLD", "9999", ""]
+    days = ["2026-03-05", "2026-03-04", "2026-03-05", "2026-03-05", "2026-03-05"]
+    lines = claim(*({"cost_center": code, "transaction_date": day} for code, day in zip(codes, days, strict=True)))
+
+    found = judged(lines, tables=tmp_path, references=use)
+    assert brief(found) == ["R1 3 REFERENCE hold OLD", "R1 4 REFERENCE hold 9999"]
+    assert reasons(found)[0] == "cost_center 'OLD' is unknown or not valid on the date (centers.csv, 2026-03-05)."
+
+
 @pytest.mark.parametrize("rate", ["", "13%", "-1", "1,5", "0.0.0", "abc"])
 def test_a_tax_table_without_a_proper_rate_is_refused(tmp_path: Path, rate: str) -> None:
     (tmp_path / "tax.csv").write_text(f'company,tax_code,rate_pct\n*,V6,6\n*,V13,"{rate}"\n')

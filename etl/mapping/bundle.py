@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from etl import clean, config, lookup, model, money
 from etl.config import Document
 from etl.errors import ConfigurationError
-from etl.mapping import elements
+from etl.mapping import elements, tree
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 # Columns the mapping itself adds to the expense lines (etl.mapping.apply).
@@ -76,6 +76,8 @@ def load(folder: Path, feed_id: str) -> Bundle:
         name: lookup.read_table(folder / "tables" / use["file"], use["key"], [use["value"]])
         for name, use in journal.get("tables", {}).items()
     }
+    for use in feed["checks"].get("references", {}).values():
+        lookup.read_table(folder / "tables" / use["file"], use["key"])
     periods = _table(folder, feed.get("periods"), PERIOD_KEY, "state")
     rates = _table(folder, journal.get("rates", {}).get("file"), RATE_KEY, "rate")
     bundle = Bundle(feed, source, rules, journal, targets, tables, periods, rates, _digest(folder, feed, journal))
@@ -92,7 +94,9 @@ def check(folder: Path) -> list[ConfigurationError]:
         sub = kind if kind == "rules" else f"{kind}s"
         for path in sorted((folder / sub).glob("*.yml")):
             try:
-                found.extend(config.check(config.read_yaml(path.read_bytes(), path.name), kind))
+                document = config.read_yaml(path.read_bytes(), path.name)
+                faults = config.check(document, kind)
+                found.extend(faults or (_target_problems(document) if kind == "target" else []))
             except ConfigurationError as error:
                 found.append(error)
     if found:
@@ -122,6 +126,7 @@ def _digest(folder: Path, feed: Document, journal: Document) -> str:
     names += [f"targets/{entry['target']}.yml" for entry in feed["targets"]]
     tables = {use["file"] for use in journal.get("tables", {}).values()}
     tables |= {feed.get("periods"), journal.get("rates", {}).get("file"), feed["checks"].get("tax")} - {None}
+    tables |= {use["file"] for use in feed["checks"].get("references", {}).values()}
     names += [f"tables/{name}" for name in tables]
     whole = hashlib.sha256()
     for name in sorted(set(names)):
@@ -148,19 +153,30 @@ def _target_problems(target: Document) -> Iterator[ConfigurationError]:
     width = int(target.get("width", "0"))
     for name, column in target.get("columns", {}).items():
         place = ("columns", name)
-        for detail in elements.rule_problems(column):
-            yield _problem(target, place, detail)
+        yield from _column_problems(target, place, column)
         position = int(column.get("pos", "0"))
         if width and not (0 < position <= width and taken.setdefault(position, name) == name):
             yield _problem(target, place, f"needs a position of its own, 1 to {width}")
         if position and not width:
             yield _problem(target, place, "a position needs the width of the record")
+    for leaf in tree.leaves(target.get("document", {})):
+        yield from _column_problems(target, ("document", *leaf.path), leaf.rule)
+    for path, detail in tree.problems(target.get("document", {})):
+        yield _problem(target, ("document", *path), detail)
     for at, detail in elements.problems(target["tree"]) if "tree" in target else ():
         yield _problem(target, at, detail)
     try:
         codecs.lookup(target.get("encoding", "utf-8"))
     except LookupError:
         yield _problem(target, ("encoding",), f"no encoding {target['encoding']!r}")
+
+
+def _column_problems(
+    target: Document, place: tuple[str | int, ...], column: Mapping[str, Any]
+) -> Iterator[ConfigurationError]:
+    """What is wrong with one column, wherever it stands."""
+    for detail in elements.rule_problems(column):
+        yield _problem(target, place, detail)
 
 
 def _rate_problems(rates: lookup.Table) -> Iterator[ConfigurationError]:
@@ -189,6 +205,10 @@ def _feed_problems(bundle: Bundle) -> Iterator[ConfigurationError]:
             yield _problem(feed, (*path, "time_zone"), f"{company['time_zone']!r} is no time zone")
         if sum(name in entry["companies"] for entry in feed["targets"]) != 1:
             yield _problem(feed, ("targets",), f"company {name} must have exactly one target")
+    for field, use in feed["checks"].get("references", {}).items():
+        if use["key"][-1] != field or not all(_is_field(column) for column in use["key"]):
+            detail = f"the key must be fields of an expense line and end with {field}"
+            yield _problem(feed, ("checks", "references", field), detail)
     if not _is_zone(feed["time_zone"]):
         yield _problem(feed, ("time_zone",), f"{feed['time_zone']!r} is no time zone")
     try:

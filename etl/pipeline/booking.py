@@ -96,6 +96,15 @@ def duplicate(bundle: mapping.Bundle, raw: formats.RawFile, name: str) -> Bookin
     return Booking(outcomes, none, (), rules.profile(lines, none), rules.invoices(lines.iloc[:0], bundle.feed), {})
 
 
+def accepted_versions(booked: Booking | None = None) -> pd.DataFrame:
+    """The accepted versions of a file as the store would know them, for the next file; without one, none at all."""
+    columns = [*model.REPORT_KEY, "document_currency", "content_hash"]
+    if booked is None:
+        return pd.DataFrame({name: model.texts([]) for name in [*columns, "journal_key"]})
+    mine = booked.outcomes[booked.outcomes["outcome"] == model.ACCEPTED]
+    return mine[columns].assign(journal_key=model.texts([""] * len(mine)).set_axis(mine.index))
+
+
 def _with_versions_of(lines: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
     """Rejects with the version that their line got."""
     if rejects.empty:

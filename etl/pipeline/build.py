@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl import formats, model, money, render, versions
+from etl import formats, model, money, render, transport, versions
 from etl.errors import HOLD, FileRejected
 from etl.model import ControlTotals
 from etl.pipeline import booking
@@ -174,7 +174,7 @@ def _write_folder(context: Context, sealed: booking.Sealed) -> None:
     payload.write_bytes(sealed.payload)
     for path in work.iterdir():
         path.chmod(0o600)
-        _sync(path)
+        transport.sync(path)
     _replace(work, folder)
 
 
@@ -195,12 +195,4 @@ def _replace(work: Path, folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     work.rename(folder)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    transport.sync(folder.parent)

@@ -74,7 +74,9 @@ def _load_file(
     context.store.move_batch(batch.batch_id, "publishing", "published")
 
 
-DELIVERIES = {"table": _load_table, "text": _load_file, "delimited": _load_file, "xml": _load_file}
+DELIVERIES = {
+    "table": _load_table, "text": _load_file, "delimited": _load_file, "json": _load_file, "xml": _load_file,
+}  # fmt: skip
 
 
 def acknowledge(context: Context, batch_id: str) -> dict[str, int]:

@@ -28,15 +28,15 @@ def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
     batches = [b for b in context.store.batches(context.feed_id) if b.run_id == context.run_id]
     difference = model.total(totals.values())
     out: dict[str, Any] = {"feed": context.feed_id, "run_id": context.run_id}
-    out["landed"] = {"files": len(receipts), **_shown(landed)}
-    out |= {outcome: _shown(totals[outcome]) for outcome in model.OUTCOMES}
+    out["landed"] = {"files": len(receipts), **shown(landed)}
+    out |= {outcome: shown(totals[outcome]) for outcome in model.OUTCOMES}
     out["reasons"] = _reasons(context, fresh_shas)
     out["files_rejected"] = [_file(one) for one in rejected]
     out["files_held"] = [_file(one) for one in unique if one.state == "held"]
     out |= {"journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches)}
     out["batches"] = [batch_summary(b) for b in batches]
     out |= _answers(context, batches)
-    out["conservation"] = {"holds": _same(landed, difference), "landed": _shown(landed), "outcomes": _shown(difference)}
+    out["conservation"] = {"holds": _same(landed, difference), "landed": shown(landed), "outcomes": shown(difference)}
     out["nothing_new"] = not fresh and not rejected
     return out
 
@@ -51,14 +51,14 @@ def feed_summary(context: Context) -> dict[str, Any]:
     difference = model.total(totals.values())
     return {
         "feed": context.feed_id, "run_id": "",
-        "landed": {"files": len(landings), **_shown(landed)},
-        **{outcome: _shown(totals[outcome]) for outcome in model.OUTCOMES},
+        "landed": {"files": len(landings), **shown(landed)},
+        **{outcome: shown(totals[outcome]) for outcome in model.OUTCOMES},
         "reasons": _reasons(context, shas),
         "files_rejected": [_file(one) for one in landings if one.state == "rejected"],
         "files_held": [_file(one) for one in landings if one.state == "held"],
         "journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches),
         "batches": [batch_summary(b) for b in batches], **_answers(context, batches),
-        "conservation": {"holds": _same(landed, difference), "landed": _shown(landed), "outcomes": _shown(difference)},
+        "conservation": {"holds": _same(landed, difference), "landed": shown(landed), "outcomes": shown(difference)},
         "nothing_new": False,
     }  # fmt: skip
 
@@ -92,10 +92,11 @@ def _first_time(receipts: Sequence[Landing], fresh_shas: Sequence[str]) -> tuple
 
 
 def _same(one: ControlTotals, other: ControlTotals) -> bool:
-    return _shown(one) == _shown(other)
+    return shown(one) == shown(other)
 
 
-def _shown(totals: ControlTotals) -> dict[str, Any]:
+def shown(totals: ControlTotals) -> dict[str, Any]:
+    """Reports, lines and gross as `run --json` shows them: exact decimal text per currency."""
     known = {k: v for k, v in sorted(totals.gross.items()) if k in money.EXPONENT}
     gross = {currency: money.text_of(minor, currency) for currency, minor in known.items()}
     return {"reports": totals.reports, "lines": totals.lines, "gross": gross}

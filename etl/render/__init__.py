@@ -15,14 +15,16 @@ import pandas as pd
 
 from etl import mapping
 from etl.journal import Batch
-from etl.render import beancount, delimited, table, xml
+from etl.render import beancount, delimited, jsondoc, table, xml
 from etl.render.columns import Ints, Profile
 
 CHECKS: Final[Mapping[str, Callable[..., None]]] = {
-    "table": table.check, "text": beancount.check, "delimited": delimited.check, "xml": xml.check,
+    "table": table.check, "text": beancount.check, "delimited": delimited.check, "json": jsondoc.check,
+    "xml": xml.check,
 }  # fmt: skip
 RENDERERS: Final[Mapping[str, Callable[..., bytes]]] = {
-    "table": table.render, "text": beancount.render, "delimited": delimited.render, "xml": xml.render,
+    "table": table.render, "text": beancount.render, "delimited": delimited.render, "json": jsondoc.render,
+    "xml": xml.render,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from etl import mapping, masking, model, money
 from etl.journal import Batch
-from etl.mapping.tree import DATES
+from etl.mapping.elements import DATES
 
 Ints = NDArray[np.int64]
 Profile = Mapping[str, Any]
@@ -81,8 +81,11 @@ class _Sheet:
             return self.same(name)
         if name != "amount":
             return self.field(name)
-        minor = (self.lines["debit_minor"] + self.lines["credit_minor"]).to_numpy(dtype=np.int64)
-        return money.to_text(minor, exponents(self.headers["currency"])[self.at])
+        return money.to_text(self.entered(), exponents(self.headers["currency"])[self.at])
+
+    def entered(self) -> Ints:
+        """The amount of each line in document currency, whichever side it is on."""
+        return (self.lines["debit_minor"] + self.lines["credit_minor"]).to_numpy(dtype=np.int64)
 
     def field(self, name: str, date: str = "") -> pa.Array:
         """A field of the journal line or of its header as text; a date in the column's or the profile's pattern."""
@@ -110,12 +113,14 @@ class _Sheet:
         return model.joined([*cells, self.same("")], "")
 
     def amounts(self, kind: str) -> pa.Array:
-        """One amount column as decimal text: debits positive and credits negative in one (`signed`), or one side.
+        """One amount column as decimal text: one side, `entered` for either, or `signed` with credits negative.
 
         The side that a line does not use is empty or 0, as the profile says.
         """
         side = {"signed": "", "base_signed": "base_"}.get(kind)
-        if side is None:
+        if kind == "entered":
+            minor = self.entered()
+        elif side is None:
             minor = self.lines[f"{kind}_minor"].to_numpy(dtype=np.int64)
         else:
             minor = (self.lines[f"{side}debit_minor"] - self.lines[f"{side}credit_minor"]).to_numpy(dtype=np.int64)
@@ -181,7 +186,7 @@ def size(profile: Profile, rule: Mapping[str, str], text: pa.Array) -> pa.Array:
     """The length of each text in the rule's unit: characters, or bytes in the profile's encoding."""
     if rule.get("unit") != "bytes":
         return pc.utf8_length(text)
-    return _by_distinct(text, lambda value: len(value.encode(profile["encoding"], "replace")), pa.int64())
+    return by_distinct(text, lambda value: len(value.encode(profile["encoding"], "replace")), pa.int64())
 
 
 def cut(profile: Profile, rule: Mapping[str, str], text: pa.Array) -> pa.Array:
@@ -192,10 +197,10 @@ def cut(profile: Profile, rule: Mapping[str, str], text: pa.Array) -> pa.Array:
     if rule.get("unit") != "bytes":
         return pc.utf8_slice_codeunits(text, 0, most)
     encoding = profile["encoding"]
-    return _by_distinct(text, lambda v: v.encode(encoding)[:most].decode(encoding, "ignore"), pa.large_string())
+    return by_distinct(text, lambda v: v.encode(encoding)[:most].decode(encoding, "ignore"), pa.large_string())
 
 
-def _by_distinct(text: pa.Array, function: Callable[[str], Any], kind: pa.DataType) -> pa.Array:
+def by_distinct(text: pa.Array, function: Callable[[str], Any], kind: pa.DataType) -> pa.Array:
     """A function of each text, called once for each distinct one."""
     coded = text.dictionary_encode()
     return pa.array([function(value) for value in coded.dictionary.to_pylist()], kind).take(coded.indices)
@@ -203,7 +208,7 @@ def _by_distinct(text: pa.Array, function: Callable[[str], Any], kind: pa.DataTy
 
 def unencodable(text: pa.Array, encoding: str) -> Ints:
     """The rows whose text the encoding cannot write."""
-    bad = _by_distinct(text, lambda value: not encodes(value, encoding), pa.bool_())
+    bad = by_distinct(text, lambda value: not encodes(value, encoding), pa.bool_())
     return np.flatnonzero(bad.to_numpy(zero_copy_only=False))
 
 
@@ -222,7 +227,7 @@ def replaced(text: pa.Array, encoding: str, mark: str) -> pa.Array:
     def fit(value: str) -> str:
         return value if encodes(value, encoding) else "".join(c if encodes(c, encoding) else mark for c in value)
 
-    return _by_distinct(text, fit, pa.large_string())
+    return by_distinct(text, fit, pa.large_string())
 
 
 def shown(field: str, values: list[str]) -> list[str]:

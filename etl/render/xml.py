@@ -138,7 +138,9 @@ class _Writer:
             content = pc.if_else(pc.equal(content, ""), BLANK, lines)
         return content, filled
 
-    def enclosed(self, element: elements.Element, parts: list[pa.Array | str], content: pa.Array, depth: int) -> pa.Array:
+    def enclosed(
+        self, element: elements.Element, parts: list[pa.Array | str], content: pa.Array, depth: int
+    ) -> pa.Array:
         """Tags around the content, on a line of their own where the profile has an indent."""
         opened = [" " * (self.indent * depth), *parts]
         full = model.joined([*opened, ">", content, f"</{element.node['tag']}>", self.line_end], "")

@@ -138,7 +138,7 @@ class LocalFolder:
     def posix_rename(self, old: str, new: str) -> None:
         with self._reached():
             os.replace(self._at(old), self._at(new))
-            sync_folder(self._at(new).parent)
+            sync(self._at(new).parent)
 
     def remove(self, name: str) -> None:
         with self._reached():
@@ -171,9 +171,9 @@ def _info(name: str, found: os.stat_result) -> FileInfo:
     return FileInfo(name, found.st_size, found.st_mtime_ns // 10**9)
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder to the disk, so that a new or renamed file in it survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Flush a file, or a folder so that a new or renamed file in it survives a power cut, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -55,7 +55,7 @@ FAULTS: Final = (
     Fault("CONTROL_CHARACTER", "description", "BEL", "Description", "Taxi\a to the airport"),
     Fault("LINE_REPEATED", "line_no", "the last line stands twice"),
     Fault("MAPPING_GAP", "expense_type", "expense type without account", "Expense Type", "DRONE"),
-    Fault("MAPPING_GAP", "cost_center", "unknown cost center", "Cost Center", "9999"),
+    Fault("REFERENCE", "cost_center", "unknown cost center", "Cost Center", "9999"),
     Fault("COMPANY", "company", "company of nobody", "Company", "CN99", every=True, company="US01"),
     Fault("POLICY", "expense_type", "personal spending", "Expense Type", "PERSONAL"),
     Fault("REPORT_HEADER", "employee_id", "two employees", "Employee", "E9999"),

@@ -244,7 +244,20 @@ def tax_differs(gross: Ints, tax: Ints, rates: pd.Series) -> tuple[Bools, Ints]:
     return np.abs(tax - expected) > tolerance, expected
 
 
-# --- duplicates and policy
+# --- references, duplicates and policy
+
+
+def references(batch: Batch) -> Iterator[Finding]:
+    """Codes that a table must know and hold valid on the day of the cost (`references: {cost_center: {file, key}}`)."""
+    ours = batch.where("company", lambda name: name in batch.feed["companies"])
+    for field, use in batch.options.get("references", {}).items():
+        table = lookup.read_table(batch.tables / use["file"], use["key"])
+        dated = ours & batch.filled(field) & batch.filled("transaction_date")
+        rows = batch.once(dated, pair(batch.line, batch.codes(field)))
+        _, missing = table.find(batch.lines.iloc[rows], field, "transaction_date")
+        rows = rows[missing]
+        details = [f"{table.file}, {day}" for day in batch.shown("transaction_date", rows)]
+        yield Finding("REFERENCE", field, rows, batch.shown(field, rows), details)
 
 
 def invoices(batch: Batch) -> Iterator[Finding]:
@@ -311,5 +324,5 @@ CHECKS: Final[tuple[Callable[[Batch], Iterator[Finding]], ...]] = (
     companies, headers, repeated_lines, states, separation_of_duties,
     dates_plausible, dates_in_order, dates_and_approval,
     parts, amounts, report_totals, taxes,
-    invoices, policies,
+    references, invoices, policies,
 )  # fmt: skip

@@ -1,0 +1,178 @@
+"""`claimpost explain`: from a line in the ERP back to the source's cells, by way of every rule that made it.
+
+The journal is made again from the landed bytes by the mapping of now; only when that gives the sealed journal to the
+last byte of its content do the rules explain it, and the answer says so.
+"""
+
+from __future__ import annotations
+
+import decimal
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from etl import clean, formats, journal, mapping, model, money
+from etl.errors import ConfigurationError
+from etl.mapping import trace
+from etl.pipeline import booking
+from etl.pipeline.context import Context
+from etl.pipeline.extract import LANDING
+from etl.store import Store
+
+Facts = dict[str, Any]
+AMOUNTS: Final = {
+    "gross": "the gross amount", "net": "gross less reclaimable tax", "tax": "the tax",
+    "reclaimable_tax": "the reclaimable tax", "non_reclaimable_tax": "tax less reclaimable tax",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A report made into its journal again: its raw records, mapped lines and parts, and what became of them."""
+
+    raw: pd.DataFrame
+    lines: pd.DataFrame
+    parts: pd.DataFrame
+    journals: journal.Journals
+
+
+def feed_of(store: Store, journal_key: str) -> str:
+    """The feed of a journal; raises ConfigurationError NOT_FOUND."""
+    found = store.journals(keys=[journal_key])
+    if found.empty:
+        raise ConfigurationError("NOT_FOUND", field="journal", value=journal_key)
+    return str(found["feed_id"].iat[0])
+
+
+def explain(context: Context, journal_key: str, line_no: int = 0) -> Facts:
+    """Where a journal, or one line of it, comes from: source cells, rules, table rows, rate, rounding, run, mapping.
+
+    Raises ConfigurationError NOT_FOUND for a key or line that is not there.
+    """
+    head = context.store.journals(keys=[journal_key]).iloc[0]
+    member = context.store.members(keys=[journal_key]).iloc[-1]
+    sealed = _sealed(context, str(member["batch_id"]), journal_key)
+    if line_no and line_no not in sealed["lines"]["line_no"].tolist():
+        raise ConfigurationError("NOT_FOUND", field="journal line", value=f"{journal_key}:{line_no}")
+    outcomes = context.store.outcomes(context.feed_id, report_id=str(head["report_id"]))
+    landed = outcomes[outcomes["journal_key"] == journal_key].iloc[0]
+    landing = context.store.landing(context.feed_id, str(landed["landing_sha256"]))
+    replay = _replay(context, landing.sha256, landing.name, head)
+    now = replay.journals.headers
+    same = head["content_hash"] in now.loc[now["journal_key"] == journal_key, "content_hash"].tolist()
+    wanted = [n for n in sealed["lines"]["line_no"].tolist() if line_no in (0, n)]
+    return {
+        "journal_key": journal_key, "report": " ".join(str(head[c]) for c in model.REPORT_KEY),
+        "source_file": landing.name, "sha256": landing.sha256, "landed_at": landing.landed_at,
+        "run_id": landed["run_id"], "batch_id": member["batch_id"], "state": member["state"],
+        "erp_document": member["erp_document"], "mapping_digest": head["mapping_digest"],
+        "code_version": head["code_version"], "made_again_equal": same, "posting": _posting(context, replay, head),
+        "lines": [_line(context, head, sealed, replay, number, same) for number in wanted],
+    }  # fmt: skip
+
+
+def _sealed(context: Context, batch_id: str, journal_key: str) -> dict[str, pd.DataFrame]:
+    folder = context.batch_folder(batch_id)
+    mine = [("journal_key", "=", journal_key)]
+    return {name: pq.read_table(folder / f"{name}.parquet", filters=mine).to_pandas() for name in ("lines", "lineage")}
+
+
+def _replay(context: Context, sha256: str, name: str, head: pd.Series) -> Replay:
+    """The report of a journal, read and mapped once more from its landed bytes."""
+    bundle = context.bundle
+    raw = booking.read(bundle, (context.home / LANDING / sha256).read_bytes(), name)
+    lines = clean.clean(raw, bundle.source, booking.name_parts(bundle, name)).lines
+    mine = np.all([(lines[c] == head[c]).to_numpy(dtype=bool) for c in model.REPORT_KEY], axis=0)
+    applied = mapping.apply(bundle, lines.loc[mine].reset_index(drop=True))
+    made = journal.build(bundle, applied.lines, applied.parts)
+    return Replay(_raw_records(raw), applied.lines, applied.parts, made)
+
+
+def _raw_records(raw: formats.RawFile) -> pd.DataFrame:
+    return raw.frame.set_index("source_row")
+
+
+def _posting(context: Context, replay: Replay, head: pd.Series) -> list[str]:
+    """How the posting date and the rate came about."""
+    bundle, first = context.bundle, replay.lines.iloc[0]
+    field = bundle.journal["posting_date"]
+    company = str(head["company"])
+    steps = [f"posting date {head['posting_date']}: {field} {first[field]} in {bundle.company(company, 'time_zone')}"]
+    if bundle.periods is not None:
+        steps.append(trace.row(bundle.periods, (company, str(head["period"])), "state", ""))
+    if head["currency"] != head["base_currency"] and bundle.rates is not None:
+        pair = (str(head["currency"]), str(head["base_currency"]))
+        steps.append(trace.row(bundle.rates, pair, "rate", str(head["rate_date"])))
+    return steps
+
+
+def _line(
+    context: Context, head: pd.Series, sealed: dict[str, pd.DataFrame], replay: Replay, number: int, same: bool
+) -> Facts:
+    line = sealed["lines"].loc[sealed["lines"]["line_no"] == number].iloc[0]
+    signed = int(line["debit_minor"] - line["credit_minor"])
+    base = int(line["base_debit_minor"] - line["base_credit_minor"])
+    parts = sealed["lineage"].loc[sealed["lineage"]["line_no"] == number]
+    told = [_part(context, line, part, replay, str(head["currency"]), same) for part in _records(parts)]
+    explained = int(parts["amount_minor"].sum())
+    out = {"line_no": number, "purpose": line["purpose"], "account": line["account"],
+           "amount": money.text_of(signed, str(head["currency"])), "currency": head["currency"],
+           "explained": money.text_of(explained, str(head["currency"])), "parts": told}  # fmt: skip
+    return out | {"base": _base(head, signed, base, bool(len(parts)))}
+
+
+def _records(frame: pd.DataFrame) -> list[Facts]:
+    columns = [series.tolist() for _, series in frame.items()]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _base(head: pd.Series, signed: int, base: int, converted: bool) -> str:
+    """The line's amount in base currency, and what the rounding did to it."""
+    currency, to, rate = str(head["currency"]), str(head["base_currency"]), str(head["rate"])
+    text = f"{money.text_of(base, to)} {to}"
+    if currency == to:
+        return text
+    if not converted:
+        return f"{text}: what the conversion of the other lines left over"
+    with decimal.localcontext(prec=60):
+        exact = decimal.Decimal(money.text_of(signed, currency)) * decimal.Decimal(rate)
+    return f"{text} = {money.text_of(signed, currency)} {currency} x {rate} = {exact}, rounded once"
+
+
+def _part(context: Context, line: pd.Series, part: Facts, replay: Replay, currency: str, same: bool) -> Facts:
+    """One source line's share of a journal line: its cells, and the rule with every step of it."""
+    row = int(part["source_row"])
+    cells = {str(name): str(cell) for name, cell in replay.raw.loc[row].items() if str(cell)}
+    out = {"file_line": row, "expense_line": part["expense_line_no"], "part": part["allocation_no"],
+           "amount": money.text_of(int(part["amount_minor"]), currency), "source": cells}  # fmt: skip
+    found = _found(context, line, part, replay) if same else None
+    return out | ({"rule": "", "why": []} if found is None else _rule(context, replay, *found))
+
+
+def _found(context: Context, line: pd.Series, part: Facts, replay: Replay) -> tuple[int, int] | None:
+    """The rule and the mapped line of a share: same source row, part, amount, purpose and account."""
+    rules, parts = context.bundle.journal["lines"], replay.parts
+    at = parts["line"].to_numpy(dtype=np.int64)
+    source = replay.lines["source_row"].to_numpy(dtype=np.int64)[at]
+    share = replay.lines["allocation_no"].to_numpy(dtype=np.int64)[at]
+    purposes = np.array([rules[rule]["purpose"] for rule in parts["rule"].tolist()], dtype=object)
+    fits = (source == part["source_row"]) & (share == part["allocation_no"]) & (purposes == line["purpose"])
+    fits &= (parts["amount_minor"] == part["amount_minor"]).to_numpy(dtype=bool)
+    fits &= (parts["account"] == line["account"]).to_numpy(dtype=bool)
+    hits = np.flatnonzero(fits)
+    return (int(parts["rule"].to_numpy(dtype=np.int64)[hits[0]]), int(at[hits[0]])) if len(hits) else None
+
+
+def _rule(context: Context, replay: Replay, rule: int, at: int) -> Facts:
+    bundle, line = context.bundle, replay.lines.iloc[[at]]
+    told = bundle.journal["lines"][rule]
+    where = f"{bundle.journal.file} line {bundle.journal.line('lines', rule)}"
+    why = [f"amount: {AMOUNTS[told['amount']]}, on the {told['side']} side"]
+    for name in ("account", "party", "department", "cost_center", "project", "analysis", "tax_code", "text"):
+        if name in told:
+            steps = trace.expression(bundle, ("lines", rule, name), told[name], line)
+            why += [f"{name}: {step}" for step in steps]
+    return {"rule": f"{where}: {told['purpose']}", "why": why}

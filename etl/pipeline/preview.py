@@ -1,0 +1,88 @@
+"""`claimpost run --dry-run`: what files would become, rendered and laid out, with nothing landed, recorded or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from etl import model, render, sources, transport, versions
+from etl.errors import ConfigurationError, FileRejected
+from etl.pipeline import booking
+from etl.pipeline.build import batch_totals
+from etl.pipeline.context import Context
+from etl.pipeline.summary import shown
+from validations.rules.checks import WARN
+
+
+def preview(context: Context, out: Path, input: Path | None = None) -> dict[str, Any]:
+    """Judge, map and render every complete file of the source, or of `input`; the bytes for the ERP go under `out`.
+
+    The store is read (what is posted already is a duplicate here too), never written; the source keeps its files.
+    Raises ConfigurationError NO_INPUT when there is no file.
+    """
+    known = context.store.known_versions(context.bundle.source_system)
+    booked, rejected, names = [], [], []
+    for name, content in _files(context, input):
+        names.append(name)
+        try:
+            booked.append(_book(context, name, content, known))
+        except FileRejected as error:
+            rejected.append({"file": name, "code": error.code, "reason": str(error)})
+            continue
+        known = pd.concat([known, booking.accepted_versions(booked[-1])], ignore_index=True)
+    if not names:
+        raise ConfigurationError("NO_INPUT", file=input or "the source", value=context.feed_id, pattern="its files")
+    batches = [_lay_out(context, out, sealed) for one in booked for sealed in one.sealed]
+    outcomes = {name: model.total(versions.totals(one.outcomes, name) for one in booked) for name in model.OUTCOMES}
+    return {
+        "feed": context.feed_id, "dry_run": True, "files": names,
+        "landed": shown(model.total(outcomes.values())), **{name: shown(totals) for name, totals in outcomes.items()},
+        "reasons": _reasons(booked), "files_rejected": rejected,
+        "journals": sum(one["journals"] for one in batches), "batches": batches,
+    }  # fmt: skip
+
+
+def _files(context: Context, input: Path | None) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file, which stays where it lies."""
+    source: Mapping[str, Any] = context.bundle.feed["source"]
+    if input is not None:
+        found, _ = sources.find_input(input, source["files"]) if input.exists() else ([], [])
+        yield from ((info.name, session.read(info.name)) for session, info in found)
+        return
+    with transport.folder(context.connection(source), source.get("path", "")) as session:
+        seen = sources.look(session, source["files"], source["complete"], int(source.get("settle_seconds", "60")))
+        yield from ((info.name, session.read(info.name)) for info in seen.ready)
+
+
+def _book(context: Context, name: str, content: bytes, known: pd.DataFrame) -> booking.Booking:
+    def claims(keys: Any) -> pd.DataFrame:
+        return context.store.invoice_claims(context.bundle.source_system, keys)
+
+    raw = booking.read(context.bundle, content, name)
+    return booking.book(context.bundle, raw, name, known, context.settings.mappings / "tables", claims)
+
+
+def _lay_out(context: Context, out: Path, sealed: booking.Sealed) -> dict[str, Any]:
+    """Write a batch's bytes under the name the target would get."""
+    batch = sealed.batch
+    path = out / batch.target / render.file_name(context.profile(batch.target), batch.batch_id)
+    if "{batch_id}" not in str(context.profile(batch.target).get("file", "")):
+        path = path.with_name(f"{batch.batch_id}.csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(sealed.payload)
+    return {
+        "batch_id": batch.batch_id, "company": batch.company, "period": batch.period, "target": batch.target,
+        "journals": len(sealed.headers), "lines": len(sealed.lines), "debit": batch_totals(sealed)["debit"],
+        "file": str(path),
+    }  # fmt: skip
+
+
+def _reasons(booked: list[booking.Booking]) -> dict[str, int]:
+    """Report versions per reason."""
+    rejects = pd.concat([one.rejects for one in booked] or [pd.DataFrame(columns=model.REJECT_COLUMNS)])
+    rejects = rejects[rejects["outcome"] != WARN]
+    counts = rejects.drop_duplicates([*model.REPORT_KEY, "code"]).groupby("code", dropna=False, sort=True).size()
+    return {str(code): int(count) for code, count in counts.items()}

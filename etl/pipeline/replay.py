@@ -1,0 +1,106 @@
+"""`claimpost mapping diff`: the same landed files through two mappings, and which journals come out differently."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from etl import mapping, model, money
+from etl.errors import FileRejected
+from etl.pipeline import booking
+from etl.pipeline.context import Context
+from etl.pipeline.extract import LANDING
+
+KEY: Final = ["company", "report_id", "report_version", "currency"]
+_NOTHING: Final = pd.DataFrame({name: model.texts([]) for name in model.INVOICE_COLUMNS})
+
+
+def difference(context: Context, old: Path, new: Path, period: str = "") -> dict[str, Any]:
+    """Every journal of the feed's landed files that two mappings folders make differently.
+
+    In: the folders; `period` (YYYY-MM) keeps the journals that either of them puts there. Out: how many are equal; the
+    documents that change, with both sides; and per company, account and currency the net amount (debit less credit) of
+    each side, as exact decimal text. Raises ConfigurationError when a folder cannot be used.
+    """
+    before, after = (_made(context, folder, period) for folder in (old, new))
+    documents = sorted({*before, *after})
+    changed = [
+        _document(key, before.get(key), after.get(key)) for key in documents if before.get(key) != after.get(key)
+    ]
+    return {
+        "feed": context.feed_id, "period": period, "equal": len(documents) - len(changed), "changed": changed,
+        "accounts": _accounts(before, after),
+    }  # fmt: skip
+
+
+Journal = tuple[tuple[str, str, str], tuple[tuple[str, str, int, int], ...]]
+Document = tuple[str, ...]
+
+
+def _made(context: Context, folder: Path, period: str) -> dict[Document, Journal]:
+    """The journals of all landed files by document: (posting date, base currency, rate) and their lines."""
+    bundle = mapping.load(folder, context.feed_id)
+    known = booking.accepted_versions()
+    out: dict[Document, Journal] = {}
+    for landing in context.store.landings(context.feed_id, ("built",)):
+        content = (context.home / LANDING / landing.sha256).read_bytes()
+        try:
+            raw = booking.read(bundle, content, landing.name)
+        except FileRejected:
+            continue  # the other mapping may read it: then all its journals are listed as one-sided
+        booked = booking.book(bundle, raw, landing.name, known, folder / "tables", lambda _: _NOTHING)
+        known = pd.concat([known, booking.accepted_versions(booked)], ignore_index=True)
+        for sealed in booked.sealed:
+            if period in ("", sealed.batch.period):
+                out |= dict(_journals(sealed))
+    return out
+
+
+def _journals(sealed: booking.Sealed) -> Iterator[tuple[Document, Journal]]:
+    columns = ["account", "cost_center", "debit_minor", "credit_minor"]
+    lines = sealed.lines.groupby("journal_key", sort=False, dropna=False)
+    by_key = {str(key): tuple(part[columns].itertuples(index=False, name=None)) for key, part in lines}
+    facts = ["posting_date", "base_currency", "rate"]
+    rows = sealed.headers[[*KEY, *facts, "journal_key"]].itertuples(index=False, name=None)
+    for row in rows:
+        yield tuple(row[:4]), (tuple(row[4:7]), by_key[row[7]])
+
+
+def _document(key: Sequence[str], before: Journal | None, after: Journal | None) -> dict[str, Any]:
+    return dict(zip(KEY, key, strict=True)) | {"old": _shown(before, key[3]), "new": _shown(after, key[3])}
+
+
+def _shown(journal: Journal | None, currency: str) -> list[str]:
+    """A journal as lines of text; empty where there is none."""
+    if journal is None:
+        return []
+    (date, _, rate), lines = journal
+    out = [f"on {date} at {rate}"]
+    for account, cost_center, debit, credit in lines:
+        side, minor = ("debit", debit) if debit else ("credit", credit)
+        out.append(f"{side} {account} {money.text_of(minor, currency)} {cost_center}".rstrip())
+    return out
+
+
+def _accounts(before: Mapping[Document, Journal], after: Mapping[Document, Journal]) -> list[dict[str, str]]:
+    """The accounts whose net amount differs, by company and currency, with both amounts."""
+    old, new = _net(before), _net(after)
+    out = []
+    for key in sorted({*old, *new}):
+        if old[key] != new[key]:
+            company, currency, account = key
+            sides = {name: money.text_of(net[key], currency) for name, net in (("old", old), ("new", new))}
+            out.append({"company": company, "currency": currency, "account": account, **sides})
+    return out
+
+
+def _net(made: Mapping[Document, Journal]) -> Counter[tuple[str, str, str]]:
+    net: Counter[tuple[str, str, str]] = Counter()
+    for (company, _, _, currency), (_, lines) in made.items():
+        for account, _, debit, credit in lines:
+            net[company, currency, account] += debit - credit
+    return net
