@@ -83,7 +83,7 @@ def run(feed: str, input_path: Path | None, dry_run: bool, out: Path | None, as_
 
 
 def _preview(context: Any, out: Path, input_path: Path | None, as_json: bool) -> None:
-    """Print what a dry run found, and end: 4 when a file would be rejected."""
+    """Print what a dry run found, and end: 4 when a file would be rejected, 1 when a delivery would be held."""
     from etl.pipeline.preview import preview
 
     result = preview(context, out, input_path)
@@ -93,7 +93,7 @@ def _preview(context: Any, out: Path, input_path: Path | None, as_json: bool) ->
         from etl import console
 
         console.show_preview(result)
-    sys.exit(4 if result["files_rejected"] else 0)
+    sys.exit(4 if result["files_rejected"] else 1 if result["files_held"] else 0)
 
 
 @main.command()

@@ -128,16 +128,22 @@ def _plain(node: yaml.Node, file: str, path: tuple[str | int, ...], lines: dict[
 
 
 @functools.cache
-def _validator(kind: str) -> Any:
+def _validator(kind: str, variant: str) -> Any:
+    """The validator of a kind of document; of a target, that of its own `kind`, so that a mistake is named there."""
     from jsonschema import Draft202012Validator
 
-    schema = json.loads(SCHEMA_PATH.read_text("utf-8"))
-    return Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
+    definitions = json.loads(SCHEMA_PATH.read_text("utf-8"))["$defs"]
+    variants = [one["properties"]["kind"]["const"] for one in definitions[kind].get("oneOf", [])]
+    if variants and variant not in variants:
+        return Draft202012Validator({"required": ["kind"], "properties": {"kind": {"enum": variants}}})
+    place = f"{kind}/oneOf/{variants.index(variant)}" if variants else kind
+    return Draft202012Validator({"$ref": f"#/$defs/{place}", "$defs": definitions})
 
 
 def check(document: Document, kind: str) -> list[ConfigurationError]:
     """Every way in which a document breaks its schema, with file, line and the offending field."""
-    errors = sorted(_validator(kind).iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
+    validator = _validator(kind, str(document.get("kind", "")))
+    errors = sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
     problems = []
     for error in errors:
         deepest = max([error, *_leaves(error)], key=lambda e: len(e.absolute_path))

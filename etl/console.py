@@ -51,9 +51,6 @@ def grouped(amount: str) -> str:
 def show_run(result: Mapping[str, Any]) -> None:
     """The table at the end of a run, the quarantine by reason, and where the report lies."""
     _show_outcomes(result)
-    for one in result["files_held"]:
-        checks = "; ".join(f"{h['check']}: {h['found']}, expected {h['expected']}" for h in one.get("held", []))
-        _OUT.print(f"  file held: {one['file']}: {checks}", markup=False, soft_wrap=True)
     made = f"journals {result['journals']:,} ({result['journal_lines']:,} lines) in {len(result['batches'])} batches"
     answers = f"posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}"
     _OUT.print(f"{made}; {answers}; breaks {result['breaks']:,}", soft_wrap=True)
@@ -63,7 +60,7 @@ def show_run(result: Mapping[str, Any]) -> None:
 
 
 def _show_outcomes(result: Mapping[str, Any]) -> None:
-    """Landed and the four outcomes, the reasons, and the files that were rejected."""
+    """Landed and the four outcomes, the reasons, and the files that were rejected or held."""
     table = Table(title=f"Feed {result['feed']}", title_justify="left", show_lines=True)
     for name in ("", "reports", "lines", "amount"):
         table.add_column(name, justify="right" if name else "left")
@@ -75,6 +72,9 @@ def _show_outcomes(result: Mapping[str, Any]) -> None:
         _OUT.print(f"  {code:<18} {reports:>6,} reports   {CATALOGUE[code].next_step}", markup=False, soft_wrap=True)
     for one in result["files_rejected"]:
         _OUT.print(f"  file rejected: {one['file']}: {one['reason']}", markup=False, soft_wrap=True)
+    for one in result["files_held"]:
+        checks = "; ".join(f"{h['check']}: {h['found']}, expected {h['expected']}" for h in one.get("held", []))
+        _OUT.print(f"  file held: {one['file']}: {checks}", markup=False, soft_wrap=True)
 
 
 def show_preview(result: Mapping[str, Any]) -> None:

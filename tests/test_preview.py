@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,49 @@ def test_what_is_posted_already_is_a_duplicate_and_the_second_of_two_equal_files
     dry = preview(opened(), home / "out", home / "both")
 
     assert (1, 2, 1) == (dry["accepted"]["reports"], dry["duplicate"]["reports"], dry["journals"])
+
+
+def test_a_file_with_the_same_records_in_other_bytes_is_a_duplicate_as_in_a_run(home: Path) -> None:
+    """Also its bad claim: a run does not judge a repeated file, and neither does a dry run."""
+    lines = [claim(Report_ID="R1"), claim(Report_ID="R2", State="draft")]
+    deliver(home / "both", lines, "expenses_2026-02_001.csv")
+    deliver(home / "both", lines[::-1], "expenses_2026-02_002.csv")
+    dry = preview(opened(), home / "out", home / "both")
+    real = pipeline.run(opened(), home / "both")
+    again = preview(opened(), home / "out", home / "both")
+
+    assert (1, 1, 2, {"STATUS": 1}) == (
+        dry["accepted"]["reports"], dry["quarantined"]["reports"], dry["duplicate"]["reports"], dry["reasons"]
+    )  # fmt: skip
+    assert amounts(dry) == amounts(real)
+    assert (0, 0, 4) == (again["accepted"]["reports"], again["quarantined"]["reports"], again["duplicate"]["reports"])
+
+
+def test_what_the_gate_would_hold_is_told_and_not_rendered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(PROJECT / "mappings", home / "mappings")
+    feed = home / "mappings/feeds/sample.yml"
+    feed.write_text(feed.read_text("utf-8").replace('max: "1000000"', 'max: "1"'), "utf-8")
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(home / "mappings"))
+    path = deliver(home / "in", [claim(Report_ID="R1"), claim(Report_ID="R2")])
+    arguments = ["run", "sample", "--input", str(path), "--dry-run", "--out", str(home / "out")]
+    shown = CliRunner().invoke(cli.main, arguments)
+    told = json.loads(CliRunner().invoke(cli.main, [*arguments, "--json"]).stdout)
+
+    assert (1, 0, [path.name]) == (shown.exit_code, told["journals"], [one["file"] for one in told["files_held"]])
+    assert "file held: expenses_2026-02_001.csv: gate.reports: 2, expected" in shown.stdout
+    assert not (home / "out/oracle_ebs_gl_interface").exists()
+
+
+def test_an_invoice_in_two_files_of_one_dry_run_is_found(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(PROJECT / "mappings", home / "mappings")
+    feed = home / "mappings/feeds/sample.yml"
+    feed.write_text(feed.read_text("utf-8").replace("\nchecks:\n", "\nchecks:\n  invoice_repeated: hold\n"), "utf-8")
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(home / "mappings"))
+    for number, report in enumerate(("R1", "R2"), 1):
+        deliver(home / "in", [claim(Report_ID=report, Invoice="253120001")], f"expenses_2026-02_00{number}.csv")
+    dry = preview(opened(), home / "out", home / "in")
+
+    assert ({"INVOICE_REPEATED": 1}, 1) == (dry["reasons"], dry["journals"])
 
 
 def test_the_source_keeps_its_files_and_a_bad_one_is_told(home: Path) -> None:

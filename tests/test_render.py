@@ -10,19 +10,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from books import BOOK, GL, bundle, expense_lines, shown
+from books import BOOK, GL, bundle, shown
+from rendered import batch_of, by_profile, profile_text, refused
 
-from etl import journal, mapping, render
+from etl import mapping, render
 from etl.errors import ConfigurationError
-
-
-def batch_of(books: mapping.Bundle, table: str) -> tuple[journal.Batch, pd.DataFrame, pd.DataFrame]:
-    applied = mapping.apply(books, expense_lines(table))
-    booked = journal.build(books, applied.lines, applied.parts)
-    (batch,) = journal.batches(books, booked.headers)
-    return batch, booked.headers, booked.lines
 
 
 def written(books: mapping.Bundle, table: str) -> str:
@@ -154,32 +147,11 @@ def test_file_names_follow_the_profile() -> None:
 
 # --- delimited files, by the bundled profiles
 
-TARGETS = Path(__file__).resolve().parents[1] / "mappings/targets"
-
-
-def by_profile(folder: Path, name: str, table: str, **changed: str) -> tuple[mapping.Bundle, bytes, str]:
-    """The small company posting through a bundled profile: its books, the sealed bytes, and the batch id."""
-    profile = (TARGETS / f"{name}.yml").read_text("utf-8").replace(f"target: {name}", "target: gl")
-    books = bundle(folder, gl=profile, **changed)
-    batch, headers, lines = batch_of(books, table)
-    assert [] == shown(render.check(books.targets["gl"], books, headers, lines), "code", "field", "value")
-    payload = render.render(books.targets["gl"], books, batch, headers, lines)
-    assert payload == render.render(books.targets["gl"], books, batch, headers, lines)
-    return books, payload, batch.batch_id
-
-
-def refused(folder: Path, name: str, table: str, **changed: str) -> list[str]:
-    profile = (TARGETS / f"{name}.yml").read_text("utf-8").replace(f"target: {name}", "target: gl")
-    books = bundle(folder, gl=profile, **changed)
-    _, headers, lines = batch_of(books, table)
-    return shown(render.check(books.targets["gl"], books, headers, lines), "code", "field", "value")
-
-
 FOREIGN = "document_currency gross_minor description\n USD 10000 to_the_airport"
 
 
 def test_u8_text_is_gbk_without_quotes_and_48_fields(tmp_path: Path) -> None:
-    _, payload, _ = by_profile(tmp_path, "yonyou_u8_txt", "gross_minor description\n 4500 机票，北京,上海")
+    payload, *_ = by_profile(tmp_path, "yonyou_u8_txt", "gross_minor description\n 4500 机票，北京,上海")
     tail = ",,,,,,,0,,0,,,,,,,,,0,0,0,0,0,,0,0,0,0"
 
     assert payload.decode("gbk").splitlines(keepends=True) == [
@@ -190,13 +162,13 @@ def test_u8_text_is_gbk_without_quotes_and_48_fields(tmp_path: Path) -> None:
 
 
 def test_u8_text_shows_the_foreign_amount_and_rate_beside_the_books_currency(tmp_path: Path) -> None:
-    _, payload, _ = by_profile(tmp_path, "yonyou_u8_txt", FOREIGN)
+    payload, *_ = by_profile(tmp_path, "yonyou_u8_txt", FOREIGN)
 
     assert ",6602,710.00,0.00,,100.00,7.1,claimpost," in payload.decode("gbk")
 
 
 def test_b106_a_character_gbk_lacks_is_marked_in_text_and_holds_the_report_in_a_key(tmp_path: Path) -> None:
-    _, payload, _ = by_profile(tmp_path / "a", "yonyou_u8_txt", "gross_minor description\n 4500 𠮷€")
+    payload, *_ = by_profile(tmp_path / "a", "yonyou_u8_txt", "gross_minor description\n 4500 𠮷€")
 
     assert "TAXI ？？," in payload.decode("gbk")
     assert ["UNENCODABLE 个人编码 E€"] == refused(tmp_path / "b", "yonyou_u8_txt", "gross_minor employee_id\n 4500 E€")
@@ -207,13 +179,13 @@ def test_a_comma_in_a_key_of_a_file_without_quotes_holds_the_report(tmp_path: Pa
 
 
 def test_fbdi_is_a_zip_of_149_columns(tmp_path: Path) -> None:
-    _, payload, batch_id = by_profile(tmp_path, "oracle_fusion_fbdi", FOREIGN.replace("to_the", 'a,"b'))
+    payload, batch, *_ = by_profile(tmp_path, "oracle_fusion_fbdi", FOREIGN.replace("to_the", 'a,"b'))
     with zipfile.ZipFile(io.BytesIO(payload)) as package:
         names, content = package.namelist(), package.read("GlInterface.csv").decode("utf-8")
     records = list(csv.reader(io.StringIO(content)))
     shown_at = {
         1: "NEW", 2: "1", 3: "2026/02/10", 6: "USD", 7: "2026/02/10", 9: "C1", 11: "6602", 39: "100.00", 40: "",
-        41: "710.00", 42: "", 43: batch_id, 52: 'TAXI a,"b airport', 64: "User", 65: "2026/02/10", 66: "7.1",
+        41: "710.00", 42: "", 43: batch.batch_id, 52: 'TAXI a,"b airport', 64: "User", 65: "2026/02/10", 66: "7.1",
     }  # fmt: skip
 
     assert (["GlInterface.csv"], [149, 149]) == (names, [len(record) for record in records])
@@ -224,7 +196,7 @@ def test_fbdi_is_a_zip_of_149_columns(tmp_path: Path) -> None:
 
 def test_d365_numbers_the_lines_of_the_batch_and_joins_the_dimensions(tmp_path: Path) -> None:
     table = "report_id gross_minor project\n R1 4500 P1\n R2 100 ."
-    _, payload, _ = by_profile(tmp_path, "d365_general_journal", table)
+    payload, *_ = by_profile(tmp_path, "d365_general_journal", table)
     with zipfile.ZipFile(io.BytesIO(payload)) as package:
         records = list(csv.DictReader(io.StringIO(package.read("General journal.csv").decode("utf-8"))))
 
@@ -234,7 +206,7 @@ def test_d365_numbers_the_lines_of_the_batch_and_joins_the_dimensions(tmp_path: 
 
 
 def test_text_is_cut_between_characters_where_the_limit_is_one_of_bytes(tmp_path: Path) -> None:
-    profile = (TARGETS / "yonyou_u8_txt.yml").read_text("utf-8").replace("target: yonyou_u8_txt", "target: gl")
+    profile = profile_text("yonyou_u8_txt")
     cut = profile.replace('max: "60", overflow: truncate', 'max: "8", unit: bytes, overflow: truncate')
     books = bundle(tmp_path, gl=cut)
     batch, headers, lines = batch_of(books, "gross_minor description\n 4500 机票")
@@ -246,6 +218,13 @@ def test_text_is_cut_between_characters_where_the_limit_is_one_of_bytes(tmp_path
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
+        ("line_end: crlf\n", "", "gl.yml line 3: document: 'line_end' is a required property"),
+        (
+            "line_end: crlf",
+            "line_end: crlf\ncolour: red",
+            "gl.yml line 12: document: Additional properties are not allowed",
+        ),
+        ("kind: delimited", "kind: punched", "line 6: kind: 'punched' is not one of ['table', 'text',"),
         ('pos: "7"', 'pos: "6"', "columns.借方金额: needs a position of its own, 1 to 48"),
         ('width: "48"\n', "", "columns.制单日期: a position needs the width of the record"),
         ("encoding: gbk", "encoding: gbq", "encoding: no encoding 'gbq'"),
@@ -254,7 +233,7 @@ def test_text_is_cut_between_characters_where_the_limit_is_one_of_bytes(tmp_path
     ],
 )
 def test_a_mistake_in_a_delimited_profile_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
-    profile = (TARGETS / "yonyou_u8_txt.yml").read_text("utf-8").replace("target: yonyou_u8_txt", "target: gl")
+    profile = profile_text("yonyou_u8_txt")
     assert old in profile
 
     with pytest.raises(ConfigurationError, match=re.escape(said)):

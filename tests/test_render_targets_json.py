@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from books import FEED, bundle, expense_lines, shown
+import rendered
+from books import FEED, bundle, shown
 
 from etl import journal, mapping, money, render
 from etl.errors import ConfigurationError
 
-TARGETS = Path(__file__).resolve().parents[1] / "mappings/targets"
-KINGDEE = (TARGETS / "kingdee_k3cloud.yml").read_text("utf-8").replace("target: kingdee_k3cloud", "target: gl")
+KINGDEE = rendered.profile_text("kingdee_k3cloud")
 SITE = KINGDEE.replace("{CNY: PRE001}", "{CNY: PRE001, USD: PRE007, JPY: PRE004}")
 SMALL = """
 target: gl
@@ -45,10 +45,7 @@ Books = tuple[mapping.Bundle, journal.Batch, pd.DataFrame, pd.DataFrame]
 def batch_of(folder: Path, profile: str, table: str, **changed: str) -> Books:
     """The small company posting through a profile: its books, one batch, headers and lines."""
     books = bundle(folder, gl=profile, **changed)
-    applied = mapping.apply(books, expense_lines(table))
-    booked = journal.build(books, applied.lines, applied.parts)
-    (batch,) = journal.batches(books, booked.headers)
-    return books, batch, booked.headers, booked.lines
+    return books, *rendered.batch_of(books, table)
 
 
 def sealed(made: Books) -> str:

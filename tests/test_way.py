@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 
 from etl import config, pipeline
 from etl.errors import ConfigurationError, PermanentError
+from etl.pipeline.preview import preview
 from sandbox import sample
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -235,9 +236,10 @@ def test_the_way_into_mariadb(opened: Home, tmp_path: Path, monkeypatch: pytest.
 
 
 @needs(BIRMINGHAM)
-def test_birmingham_lands_exactly_and_the_repeated_month_posts_nothing(opened: Home) -> None:
+def test_birmingham_lands_exactly_and_the_repeated_month_posts_nothing(opened: Home, tmp_path: Path) -> None:
     controls = json.loads((BIRMINGHAM / "control_totals.json").read_text("utf-8"))
     files = {name: facts for name, facts in controls.items() if name.endswith(".csv")}
+    dry = preview(opened("uk_birmingham_pcards"), tmp_path / "dry", BIRMINGHAM / "csv")
     result = pipeline.run(opened("uk_birmingham_pcards"), BIRMINGHAM / "csv")
     landed = sum((Decimal(facts["billing_sum"]) for facts in files.values()), Decimal())
     june = files["purchase_cards_2014-06.csv"]
@@ -248,6 +250,8 @@ def test_birmingham_lands_exactly_and_the_repeated_month_posts_nothing(opened: H
     assert (result["landed"]["lines"], landed) == added(result, "GBP")
     assert (0, 0) == (result["breaks"], pipeline.exit_code(result))
     assert result["posted"] == result["accepted"]["reports"]
+    shown = ("accepted", "quarantined", "duplicate", "superseded", "reasons", "journals")
+    assert {name: dry[name] for name in shown} == {name: result[name] for name in shown}
 
 
 @needs(BIRMINGHAM)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl import formats, model, money, render, transport, versions
+from etl import model, money, render, transport, versions
 from etl.errors import HOLD, FileRejected
 from etl.model import ControlTotals
-from etl.pipeline import booking
+from etl.pipeline import booking, decide
 from etl.pipeline.context import Context, code_version
 from etl.pipeline.extract import LANDING
 from etl.store import BATCH_COLUMNS, Build, Landing
 
-GATE_DOCS = "data_docs"
 _OPEN = ("landed", "held")
 
 
@@ -55,70 +53,26 @@ def build(context: Context) -> list[str]:
 
 def _build_one(context: Context, landing: Landing) -> None:
     content = (context.home / LANDING / landing.sha256).read_bytes()
-    raw = booking.read(context.bundle, content, landing.name)
-    fingerprint = formats.fingerprint(raw.frame)
-    if _landed_before(context, landing, raw, fingerprint):
-        _record(context, landing, fingerprint, booking.duplicate(context.bundle, raw, landing.name), "duplicate")
-        return
-    known = context.store.known_versions(context.bundle.source_system, [landing.sha256])
-    booked = _book(context, raw, landing, known)
-    unusual = _unusual(context, booked.profile, landing)
-    if unusual:
-        facts = {"held": unusual, "name": landing.name, "run_id": context.run_id}
+    docs = context.home / decide.GATE_DOCS / context.feed_id / landing.sha256[:16]
+    found = decide.decide(context, content, landing.name, decide.past_of(context, landing), docs)
+    if found.state == decide.HELD:
+        facts = {"held": found.unusual, "name": landing.name, "run_id": context.run_id}
         context.store.set_landing(context.feed_id, landing.sha256, state="held", reason="VOLUME", totals=facts)
         return
-    _record(context, landing, fingerprint, booked, "built")
+    _record(context, landing, found.fingerprint, found.booked, found.state)
 
 
 def _judge_again(context: Context, landing: Landing) -> None:
     """Judge the quarantined reports of a landing by the mapping of now; what was decided otherwise stays as it is."""
     content = (context.home / LANDING / landing.sha256).read_bytes()
     raw = booking.read(context.bundle, content, landing.name)
-    known = context.store.known_versions(context.bundle.source_system)
-    booked = _book(context, raw, landing, known)
+    booked = decide.book(context, raw, landing.name, decide.past_of(context))
     before = context.store.outcomes(context.feed_id, [landing.sha256])
     before = before.loc[before["outcome"] != model.QUARANTINED, [*versions.OUTCOME_KEY, "outcome"]]
     both = booked.outcomes.merge(before, how="left", on=versions.OUTCOME_KEY, suffixes=("_now", ""), validate="1:1")
     outcomes = both.assign(outcome=model.texts(both["outcome"].fillna(both["outcome_now"]).tolist()))
     booked = dataclasses.replace(booked, outcomes=outcomes[versions.OUTCOME_COLUMNS])
     _record(context, landing, landing.fingerprint, booked, "built")
-
-
-def _book(context: Context, raw: formats.RawFile, landing: Landing, known: pd.DataFrame) -> booking.Booking:
-    def claims(keys: Sequence[str]) -> pd.DataFrame:
-        return context.store.invoice_claims(context.bundle.source_system, keys)
-
-    return booking.book(context.bundle, raw, landing.name, known, context.settings.mappings / "tables", claims)
-
-
-def _landed_before(context: Context, landing: Landing, raw: formats.RawFile, fingerprint: str) -> bool:
-    """Whether an earlier landing of the feed holds the same records, whatever their bytes; proved record by record."""
-    if context.bundle.feed["source"].get("repeated_content") == "accept":
-        return False
-    for earlier in context.store.by_fingerprint(context.feed_id, fingerprint):
-        if earlier.seq >= landing.seq or earlier.state != "built":
-            continue
-        content = (context.home / LANDING / earlier.sha256).read_bytes()
-        if formats.same_content(raw.frame, booking.read(context.bundle, content, earlier.name).frame):
-            return True
-    return False
-
-
-def _unusual(context: Context, profile: pd.DataFrame, landing: Landing) -> list[dict[str, Any]]:
-    """What the batch gate finds: the failed expectations on the delivery's profile, empty when it may go on."""
-    if "gate" not in context.bundle.feed:
-        return []
-    from validations import checkpoints
-
-    folder = context.home / GATE_DOCS / context.feed_id / landing.sha256[:16]
-    return checkpoints.gate(profile, context.bundle.feed, folder, _history(context, landing))
-
-
-def _history(context: Context, landing: Landing) -> list[ControlTotals]:
-    """Control totals of the feed's last deliveries before this one, as many as its gate looks back."""
-    back = int(context.bundle.feed["gate"].get("history", {}).get("deliveries", "0"))
-    earlier = [one for one in context.store.landings(context.feed_id, ("built",)) if one.seq < landing.seq]
-    return [one.control_totals for one in earlier[-back:]] if back else []
 
 
 def _record(context: Context, landing: Landing, fingerprint: str, booked: booking.Booking, state: str) -> None:

@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from etl import clean, formats, journal, mapping, model, money
+from etl import clean, journal, mapping, model, money
 from etl.errors import ConfigurationError
 from etl.mapping import trace
 from etl.pipeline import booking
 from etl.pipeline.context import Context
 from etl.pipeline.extract import LANDING
+from etl.pipeline.inquire import records
 from etl.store import Store
 
 Facts = dict[str, Any]
@@ -88,11 +89,7 @@ def _replay(context: Context, sha256: str, name: str, head: pd.Series) -> Replay
     mine = np.all([(lines[c] == head[c]).to_numpy(dtype=bool) for c in model.REPORT_KEY], axis=0)
     applied = mapping.apply(bundle, lines.loc[mine].reset_index(drop=True))
     made = journal.build(bundle, applied.lines, applied.parts)
-    return Replay(_raw_records(raw), applied.lines, applied.parts, made)
-
-
-def _raw_records(raw: formats.RawFile) -> pd.DataFrame:
-    return raw.frame.set_index("source_row")
+    return Replay(raw.frame.set_index("source_row"), applied.lines, applied.parts, made)
 
 
 def _posting(context: Context, replay: Replay, head: pd.Series) -> list[str]:
@@ -116,17 +113,12 @@ def _line(
     signed = int(line["debit_minor"] - line["credit_minor"])
     base = int(line["base_debit_minor"] - line["base_credit_minor"])
     parts = sealed["lineage"].loc[sealed["lineage"]["line_no"] == number]
-    told = [_part(context, line, part, replay, str(head["currency"]), same) for part in _records(parts)]
+    told = [_part(context, line, part, replay, str(head["currency"]), same) for part in records(parts)]
     explained = int(parts["amount_minor"].sum())
     out = {"line_no": number, "purpose": line["purpose"], "account": line["account"],
            "amount": money.text_of(signed, str(head["currency"])), "currency": head["currency"],
            "explained": money.text_of(explained, str(head["currency"])), "parts": told}  # fmt: skip
     return out | {"base": _base(head, signed, base, bool(len(parts)))}
-
-
-def _records(frame: pd.DataFrame) -> list[Facts]:
-    columns = [series.tolist() for _, series in frame.items()]
-    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _base(head: pd.Series, signed: int, base: int, converted: bool) -> str:

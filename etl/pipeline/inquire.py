@@ -22,8 +22,8 @@ def report(store: Store, home: Path, report_id: str) -> Found:
     if frames["outcomes"].empty:
         raise ConfigurationError("NOT_FOUND", field="report", value=report_id)
     outcomes = _with_amount(frames["outcomes"], "gross_minor", "document_currency")
-    return {"report_id": report_id, "outcomes": _rows(outcomes)} | {
-        name: _rows(frames[name]) for name in ("rejects", "journals", "members", "landings")
+    return {"report_id": report_id, "outcomes": records(outcomes)} | {
+        name: records(frames[name]) for name in ("rejects", "journals", "members", "landings")
     }
 
 
@@ -32,7 +32,7 @@ def journal(store: Store, home: Path, journal_key: str) -> Found:
     headers = store.journals(keys=[journal_key])
     if headers.empty:
         raise ConfigurationError("NOT_FOUND", field="journal", value=journal_key)
-    head = _rows(headers)[0]
+    head = records(headers)[0]
     members = store.members(keys=[journal_key])
     folder = home / "batches" / str(members["batch_id"].iloc[-1])
     lines = _of_journal(folder / "lines.parquet", journal_key)
@@ -40,14 +40,19 @@ def journal(store: Store, home: Path, journal_key: str) -> Found:
         lines = _priced(lines, f"{side}_minor", head["currency"])
         lines = _priced(lines, f"base_{side}_minor", head["base_currency"])
     lineage = _priced(_of_journal(folder / "lineage.parquet", journal_key), "amount_minor", head["currency"])
-    return {**head, "lines": _rows(lines), "lineage": _rows(lineage), "answers": _rows(members)}
+    return {**head, "lines": records(lines), "lineage": records(lineage), "answers": records(members)}
 
 
 def batch(store: Store, home: Path, batch_id: str) -> Found:
     """A batch with its totals, its history and its journals."""
     found = store.batch(batch_id)
-    journals = _rows(store.members(batch_id=batch_id))
-    return {**vars(found), "totals": dict(found.totals), "history": _rows(store.events(batch_id)), "members": journals}
+    journals = records(store.members(batch_id=batch_id))
+    return {
+        **vars(found),
+        "totals": dict(found.totals),
+        "history": records(store.events(batch_id)),
+        "members": journals,
+    }
 
 
 FINDERS: Final[Mapping[str, Callable[[Store, Path, str], Found]]] = {
@@ -57,7 +62,8 @@ FINDERS: Final[Mapping[str, Callable[[Store, Path, str], Found]]] = {
 }
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame) -> list[Found]:
+    """Rows of a frame as they stand, a dict each."""
     columns = [series.tolist() for _, series in frame.items()]
     return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from etl import model, render, sources, transport, versions
 from etl.errors import ConfigurationError, FileRejected
-from etl.pipeline import booking
+from etl.pipeline import booking, decide
 from etl.pipeline.build import batch_totals
 from etl.pipeline.context import Context
 from etl.pipeline.summary import shown
@@ -23,24 +23,26 @@ def preview(context: Context, out: Path, input: Path | None = None) -> dict[str,
     The store is read (what is posted already is a duplicate here too), never written; the source keeps its files.
     Raises ConfigurationError NO_INPUT when there is no file.
     """
-    known = context.store.known_versions(context.bundle.source_system)
-    booked, rejected, names = [], [], []
+    past = decide.past_of(context)
+    found, names, rejected = [], [], []
     for name, content in _files(context, input):
         names.append(name)
         try:
-            booked.append(_book(context, name, content, known))
+            found.append((name, decide.decide(context, content, name, past, out / decide.GATE_DOCS / name)))
         except FileRejected as error:
             rejected.append({"file": name, "code": error.code, "reason": str(error)})
             continue
-        known = pd.concat([known, booking.accepted_versions(booked[-1])], ignore_index=True)
+        past = decide.with_file(past, found[-1][1])
     if not names:
         raise ConfigurationError("NO_INPUT", file=input or "the source", value=context.feed_id, pattern="its files")
+    held = [{"file": name, "code": "VOLUME", "held": one.unusual} for name, one in found if one.state == decide.HELD]
+    booked = [one.booked for _, one in found if one.state != decide.HELD]
     batches = [_lay_out(context, out, sealed) for one in booked for sealed in one.sealed]
     outcomes = {name: model.total(versions.totals(one.outcomes, name) for one in booked) for name in model.OUTCOMES}
     return {
         "feed": context.feed_id, "dry_run": True, "files": names,
         "landed": shown(model.total(outcomes.values())), **{name: shown(totals) for name, totals in outcomes.items()},
-        "reasons": _reasons(booked), "files_rejected": rejected,
+        "reasons": _reasons(booked), "files_rejected": rejected, "files_held": held,
         "journals": sum(one["journals"] for one in batches), "batches": batches,
     }  # fmt: skip
 
@@ -55,14 +57,6 @@ def _files(context: Context, input: Path | None) -> Iterator[tuple[str, bytes]]:
     with transport.folder(context.connection(source), source.get("path", "")) as session:
         seen = sources.look(session, source["files"], source["complete"], int(source.get("settle_seconds", "60")))
         yield from ((info.name, session.read(info.name)) for info in seen.ready)
-
-
-def _book(context: Context, name: str, content: bytes, known: pd.DataFrame) -> booking.Booking:
-    def claims(keys: Any) -> pd.DataFrame:
-        return context.store.invoice_claims(context.bundle.source_system, keys)
-
-    raw = booking.read(context.bundle, content, name)
-    return booking.book(context.bundle, raw, name, known, context.settings.mappings / "tables", claims)
 
 
 def _lay_out(context: Context, out: Path, sealed: booking.Sealed) -> dict[str, Any]:

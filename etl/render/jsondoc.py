@@ -38,9 +38,7 @@ def check(
         if rule.get("as") == "number":
             wrong = ~pc.or_(pc.equal(made[name], ""), pc.match_substring_regex(made[name], tree.NUMBER)).to_numpy(False)
             _refuse(faults, at, wrong, "UNENCODABLE", name, rule, made[name], "a JSON number")
-        rows = columns.unencodable(made[name], profile["encoding"])
-        values = columns.shown(rule.get("field", ""), made[name].take(pa.array(rows)).to_pylist())
-        faults.add(at[rows], "UNENCODABLE", name, values, profile["encoding"])
+        columns.check_encoding(profile, name, rule, made[name], at, faults)
     columns.check(flat, made, at, faults)
 
 

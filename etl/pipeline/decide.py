@@ -1,0 +1,120 @@
+"""What becomes of one file, given what came before it: decided the same way for a run and for a dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from etl import formats, model, versions
+from etl.model import ControlTotals
+from etl.pipeline import booking
+from etl.pipeline.context import Context
+from etl.pipeline.extract import LANDING
+from etl.store import Landing
+
+BUILT, DUPLICATE, HELD = "built", "duplicate", "held"
+GATE_DOCS: Final = "data_docs"
+
+
+@dataclass(frozen=True)
+class Past:
+    """What came before a file: accepted versions, raw files by fingerprint, the last control totals, invoice claims."""
+
+    known: pd.DataFrame
+    alike: Callable[[str], Iterable[formats.RawFile]]
+    history: Sequence[ControlTotals]
+    claims: booking.Claims
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The state of a file's landing, what it comes to, and what the gate found unusual."""
+
+    state: str
+    raw: formats.RawFile
+    fingerprint: str
+    booked: booking.Booking
+    unusual: Sequence[dict[str, str]] = ()
+
+
+def decide(context: Context, content: bytes, name: str, past: Past, docs: Path) -> Decision:
+    """Read a file and judge it against its past. `docs` gets the gate's Data Docs. Raises FileRejected."""
+    raw = booking.read(context.bundle, content, name)
+    fingerprint = formats.fingerprint(raw.frame)
+    if _repeats(context, raw, past.alike(fingerprint)):
+        return Decision(DUPLICATE, raw, fingerprint, booking.duplicate(context.bundle, raw, name))
+    booked = book(context, raw, name, past)
+    unusual = _unusual(context, booked.profile, docs, past)
+    return Decision(HELD if unusual else BUILT, raw, fingerprint, booked, unusual)
+
+
+def book(context: Context, raw: formats.RawFile, name: str, past: Past) -> booking.Booking:
+    """Everything that a file's lines become after its past."""
+    tables = context.settings.mappings / "tables"
+    return booking.book(context.bundle, raw, name, past.known, tables, past.claims)
+
+
+def past_of(context: Context, landing: Landing | None = None) -> Past:
+    """What the store knows from before a landing, or of everything."""
+
+    def earlier(one: Landing) -> bool:
+        return one.state == BUILT and (landing is None or one.seq < landing.seq)
+
+    def alike(fingerprint: str) -> Iterable[formats.RawFile]:
+        for one in filter(earlier, context.store.by_fingerprint(context.feed_id, fingerprint)):
+            yield booking.read(context.bundle, (context.home / LANDING / one.sha256).read_bytes(), one.name)
+
+    def claims(keys: Sequence[str]) -> pd.DataFrame:
+        return context.store.invoice_claims(system, keys)
+
+    system = context.bundle.source_system
+    known = context.store.known_versions(system, [landing.sha256] if landing else [])
+    built = context.store.landings(context.feed_id, (BUILT,)) if _looks_back(context) else []
+    return Past(known, alike, [one.control_totals for one in built if earlier(one)], claims)
+
+
+def with_file(past: Past, decision: Decision) -> Past:
+    """The past of the next file, had this one been recorded; a file that is held or repeated leaves it as it is."""
+    if decision.state != BUILT:
+        return past
+    booked = decision.booked
+
+    def alike(fingerprint: str) -> Iterable[formats.RawFile]:
+        yield from past.alike(fingerprint)
+        yield from [decision.raw] if fingerprint == decision.fingerprint else []
+
+    def claims(keys: Sequence[str]) -> pd.DataFrame:
+        mine = booked.invoices[booked.invoices["invoice_key"].isin(list(keys))]
+        return pd.concat([past.claims(keys), mine[model.INVOICE_COLUMNS]], ignore_index=True)
+
+    known = pd.concat([past.known, booking.accepted_versions(booked)], ignore_index=True)
+    return replace(
+        past, known=known, alike=alike, history=[*past.history, versions.totals(booked.outcomes)], claims=claims
+    )
+
+
+def _repeats(context: Context, raw: formats.RawFile, alike: Iterable[formats.RawFile]) -> bool:
+    """Whether an earlier file of the feed holds the same records, whatever their bytes; proved record by record."""
+    if context.bundle.feed["source"].get("repeated_content") == "accept":
+        return False
+    return any(formats.same_content(raw.frame, earlier.frame) for earlier in alike)
+
+
+def _unusual(context: Context, profile: pd.DataFrame, docs: Path, past: Past) -> list[dict[str, str]]:
+    """What the batch gate finds: the failed expectations on the delivery's profile, empty when it may go on."""
+    if "gate" not in context.bundle.feed:
+        return []
+    from validations import checkpoints
+
+    back = _looks_back(context)
+    return checkpoints.gate(profile, context.bundle.feed, docs, past.history[-back:] if back else [])
+
+
+def _looks_back(context: Context) -> int:
+    """How many deliveries the feed's gate compares with."""
+    gate: dict[str, Any] = context.bundle.feed.get("gate", {})
+    return int(gate.get("history", {}).get("deliveries", "0"))
