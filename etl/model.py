@@ -52,18 +52,25 @@ REJECT_COLUMNS: Final = [
 # Invoice: which report claims it; invoice_key is a sha256 over its number, date, currency and amount.
 INVOICE_COLUMNS: Final = ["invoice_key", "company", "report_id"]
 
-# Journal header and line. Amounts are in the journal's currency and in the company's base currency.
+# Journal header and line. Amounts are in the journal's currency and in the company's base currency. company is the one
+# whose books it stands in; original_date the posting date before the period policy; rounding_minor what the rounding
+# line holds, in base currency; belongs_to the journal_key of the journal that an intercompany, split or accrual journal
+# goes with, "" for the journal of the claim itself.
 JOURNAL_COLUMNS: Final = [
     "journal_id", "journal_key", "company", "report_id", "report_version", "purpose", "employee_id", "document_date",
-    "posting_date", "period", "currency", "base_currency", "rate", "rate_date", "description", "lines",
-    "debit_minor", "base_debit_minor", "content_hash",
+    "posting_date", "original_date", "period", "currency", "base_currency", "rate", "rate_date", "rate_source",
+    "description", "lines", "debit_minor", "base_debit_minor", "rounding_minor", "belongs_to", "content_hash",
 ]  # fmt: skip
 JOURNAL_LINE_COLUMNS: Final = [
     "journal_key", "line_no", "purpose", "account", "party", "department", "cost_center", "project", "analysis",
     "tax_code", "text", "debit_minor", "credit_minor", "base_debit_minor", "base_credit_minor",
 ]  # fmt: skip
 # Lineage: which part of a journal line's amount came from which expense line.
-LINEAGE_COLUMNS: Final = ["journal_key", "line_no", "source_row", "expense_line_no", "allocation_no", "amount_minor"]
+LINEAGE_COLUMNS: Final = [
+    "journal_key", "line_no", "report_no", "source_row", "expense_line_no", "allocation_no", "amount_minor", "base_minor",
+]  # fmt: skip
+# Which report versions are in which journal: report_no counts them, journal_id is the identity of each one's own.
+JOURNAL_REPORT_COLUMNS: Final = ["journal_key", "report_no", *REPORT_KEY, "document_currency", "journal_id"]
 # What the ERP says, one row per line it posted, read back by the target's own means.
 ERP_LINE_COLUMNS: Final = [
     "journal_key", "erp_document", "company", "posting_date", "period", "currency", "account",

@@ -339,14 +339,15 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
 def allocate_groups(totals: Ints, weights: Ints, group: Ints) -> Ints:
     """Split totals[g] over the weights of every row of group g, by largest remainder, ties to the earlier row.
 
-    In: one total per group; one weight >= 0 and one group number per row, rows of a group together and in order.
-    Every group's weights must not all be zero. Out: one part per row; the parts of a group add up to its total.
+    In: one total per group; one weight and one group number per row, rows of a group together and in order. A weight
+    may be negative, a group's weights add up to more than zero. Out: one part per row; the parts of a group add up to
+    its total.
     """
-    assert (weights >= 0).all() and (np.diff(group) >= 0).all()
+    assert (np.diff(group) >= 0).all()
     sums = np.bincount(group, minlength=len(totals)) if not len(weights) else _sum_by(weights, group, len(totals))
-    assert (sums[group] > 0).all(), "a group's weights must not all be zero"
+    assert (sums[group] > 0).all(), "a group's weights must add up to more than zero"
     size = np.abs(totals)
-    if int(size.max(initial=0)) * int(weights.max(initial=0)) >= _INT64_SAFE:
+    if int(size.max(initial=0)) * int(np.abs(weights).max(initial=0)) >= _INT64_SAFE:
         product = [int(size[g]) * int(w) for g, w in zip(group.tolist(), weights.tolist(), strict=True)]
         pairs = [divmod(p, int(sums[g])) for p, g in zip(product, group.tolist(), strict=True)]
         part = np.array([q for q, _ in pairs], dtype=np.int64)

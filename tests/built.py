@@ -38,26 +38,25 @@ def rejects(*rows: tuple[str, str]) -> pd.DataFrame:
 
 
 def journals(*reports: str, content: str = "") -> pd.DataFrame:
-    full = []
+    same = {
+        "company": "CN01", "report_version": "1", "purpose": "expense", "employee_id": "E1", "rate": "1",
+        "document_date": "2026-03-01", "posting_date": "2026-03-31", "original_date": "2026-03-31", "period": "2026-03",
+        "currency": "CNY", "base_currency": "CNY", "rate_date": "2026-03-31", "description": "Reise 差旅", "lines": 2,
+        "debit_minor": 10_000, "base_debit_minor": 10_000, "rounding_minor": 0,
+    }  # fmt: skip
+    rows = []
     for report in reports:
         ids, keys = model.journal_identity(model.utf8(model.texts([report])))
-        row = (
-            ids[0],
-            keys[0],
-            "CN01",
-            report,
-            "1",
-            "expense",
-            "E1",
-            "2026-03-01",
-            "2026-03-31",
-            "2026-03",
-            "CNY",
-            "CNY",
-        )
         content_hash = hashlib.sha256((report + content).encode()).hexdigest()
-        full.append((*row, "1", "2026-03-31", "Reise 差旅", 2, 10_000, 10_000, content_hash))
-    return strings(full, model.JOURNAL_COLUMNS, ("lines", "debit_minor", "base_debit_minor"))
+        own = {"journal_id": ids[0], "journal_key": keys[0], "report_id": report, "content_hash": content_hash}
+        rows.append(tuple((same | own).get(name, "") for name in model.JOURNAL_COLUMNS))
+    return strings(rows, model.JOURNAL_COLUMNS, ("lines", "debit_minor", "base_debit_minor", "rounding_minor"))
+
+
+def links(made: pd.DataFrame) -> pd.DataFrame:
+    """model.JOURNAL_REPORT_COLUMNS of journals of one report each."""
+    named = made.rename(columns={"currency": "document_currency"}).assign(report_no=1)
+    return named[model.JOURNAL_REPORT_COLUMNS]
 
 
 def batch(batch_id: str, *reports: str, number: int = 7, content: bytes = b"sealed") -> dict[str, pd.DataFrame]:
@@ -78,7 +77,8 @@ def build(**parts: object) -> Build:
         "members": strings([], ["batch_id", "journal_key"]),
         "batches": strings([], BATCH_COLUMNS, ("batch_no", "journals", "lines")),
     }  # fmt: skip
-    return Build(**{**blank, **parts})
+    whole = {**blank, **parts}
+    return Build(**{"reports": links(whole["journals"]), **whole})
 
 
 def full_build(**parts: object) -> Build:

@@ -56,6 +56,7 @@ class World:
 def frame(columns: list[str], rows: list[dict[str, Any]]) -> pd.DataFrame:
     numbers = {
         "gross_minor",
+        "rounding_minor",
         "lines",
         "debit_minor",
         "credit_minor",

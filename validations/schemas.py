@@ -234,10 +234,12 @@ JOURNAL: Final = _schema(
     {
         "journal_id": shaped("a sha256", _SHA256), "journal_key": shaped("a journal key", _KEY),
         **{c: text(required=True) for c in (*REPORT_KEY, "purpose")}, "employee_id": text(),
-        "document_date": date(empty=True), "posting_date": date(),
+        "document_date": date(empty=True), "posting_date": date(), "original_date": date(),
         "period": shaped("a period (YYYY-MM)", "[0-9]{4}-(0[1-9]|1[0-2])"),
         "currency": currency(), "base_currency": currency(), "rate": shaped("a rate", _RATE), "rate_date": date(),
+        "rate_source": text(),
         "description": text(), "lines": whole(), "debit_minor": amount(), "base_debit_minor": amount(),
+        "rounding_minor": amount(), "belongs_to": shaped("a journal key", _KEY, empty=True),
         "content_hash": shaped("a sha256", _SHA256),
     },
     _unique(["journal_key"]),

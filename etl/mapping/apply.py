@@ -1,11 +1,10 @@
-"""Expense lines to journal parts: dates, reclaimable tax, then each journal line rule in order, column by column."""
+"""Dates, periods and expressions of a journal mapping, evaluated over columns; and what could not be decided."""
 
 from __future__ import annotations
 
 import datetime
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -15,39 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from etl import errors, lookup, masking, model, money
+from etl import errors, lookup, masking, model
 from etl.mapping.bundle import Bundle
 
 Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 DIMENSIONS: Final = ("party", "department", "cost_center", "project", "analysis", "tax_code", "text")
-# One part: what one rule makes of one expense line, before merging. amount_minor is signed, debit positive.
-PART_COLUMNS: Final = ["line", "rule", "account", *DIMENSIONS, "amount_minor"]
 _PIECES: Final = re.compile(r"\{([a-z_]+)\}")
-
-
-@dataclass(frozen=True)
-class Applied:
-    """Lines with posting_date, period, base_currency and reclaimable tax; their parts; and what could not be mapped."""
-
-    lines: pd.DataFrame
-    parts: pd.DataFrame
-    rejects: pd.DataFrame
-
-
-def apply(bundle: Bundle, lines: pd.DataFrame) -> Applied:
-    """Map accepted expense lines to journal parts.
-
-    In: all model.LINE_FIELDS. Out: the same lines in the same order with base_currency, posting_date, period added and
-    reclaimable_tax_minor set; parts of PART_COLUMNS (`line` is the position of the expense line, `rule` the position
-    of the journal line rule); rejects of model.REJECT_COLUMNS, every gap of every line.
-    """
-    faults = Faults()
-    lines = _with_dates(bundle, lines.reset_index(drop=True), faults)
-    lines = _with_reclaimable_tax(bundle, lines, faults)
-    parts = [_parts(bundle, lines, number, rule, faults) for number, rule in enumerate(bundle.journal["lines"])]
-    return Applied(lines, pd.concat(parts, ignore_index=True), faults.rejects(lines))
 
 
 class Faults:
@@ -87,7 +60,7 @@ def reject_frame(rows: list[dict[str, object]]) -> pd.DataFrame:
 # --- dates and periods
 
 
-def _with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
+def with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
     companies, company_names = model.distinct(lines["company"])
     base = [bundle.company(name, "base_currency") for name in company_names]
     codes, first = model.groups(lines, ["company", bundle.journal["posting_date"]])
@@ -97,6 +70,7 @@ def _with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataF
         base_currency=model.spread(base, companies),
         posting_date=model.spread(dates, codes),
         period=model.spread([date[:7] for date in dates], codes),
+        original_date=model.spread(dates, codes),
     )
     return _with_open_period(bundle, lines, faults) if bundle.periods else lines
 
@@ -112,8 +86,7 @@ def local_date(moment: str, time_zone: str) -> str:
 def _with_open_period(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
     codes, first = model.groups(lines, ["company", "period", "posting_date"])
     keys = lines[["company", "period", "posting_date"]].iloc[first].itertuples(index=False, name=None)
-    policy = bundle.journal["closed_period"]
-    decided = [_period(bundle, company, period, date, policy) for company, period, date in keys]
+    decided = [open_date(bundle, company, period, date) for company, period, date in keys]
     closed = np.array([not date for date in decided], dtype=bool)
     rows = np.flatnonzero(closed[codes]) if len(codes) else np.empty(0, dtype=np.int64)
     values = lines["period"].iloc[rows].tolist()
@@ -124,13 +97,23 @@ def _with_open_period(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd
     )
 
 
-def _period(bundle: Bundle, company: str, period: str, date: str, policy: str) -> str:
+def period_policy(bundle: Bundle, company: str) -> str:
+    """What a closed period does to a company's journals: hold | next_open | accrue."""
+    return bundle.company(company, "closed_period") or str(bundle.journal["closed_period"])
+
+
+def period_state(bundle: Bundle, company: str, period: str) -> str:
+    """open | accrual (open for accruals only) | closed; a period that is not listed is closed."""
+    row = bundle.periods.row((company, period)) if bundle.periods else None
+    return row.cells["state"] if row else "open" if bundle.periods is None else "closed"
+
+
+def open_date(bundle: Bundle, company: str, period: str, date: str) -> str:
     """The posting date under the period policy: the date itself, the first day of the next open period, or ""."""
-    assert bundle.periods is not None
-    row = bundle.periods.row((company, period))
-    if row is not None and row.cells["state"] == "open":
+    state, policy = period_state(bundle, company, period), period_policy(bundle, company)
+    if state == "open" or bundle.periods is None:
         return date
-    if policy == "hold":
+    if policy == "hold" or (policy == "accrue" and state != "accrual"):
         return ""
     later = sorted(
         key[1] for key, rows in bundle.periods.rows.items()
@@ -139,59 +122,7 @@ def _period(bundle: Bundle, company: str, period: str, date: str, policy: str) -
     return f"{later[0]}-01" if later else ""
 
 
-# --- tax
-
-
-def _with_reclaimable_tax(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
-    policy = bundle.journal.get("reclaimable_tax")
-    if policy is None:
-        return lines
-    tax = lines["tax_minor"].to_numpy(dtype=np.int64)
-    reclaimable = np.zeros(len(lines), dtype=np.int64)
-    if "field" in policy:
-        taken = lookup.matches(policy["when"], lines) if "when" in policy else np.ones(len(lines), dtype=bool)
-        reclaimable = np.where(taken, lines[policy["field"]].to_numpy(dtype=np.int64), 0)
-        return lines.assign(reclaimable_tax_minor=reclaimable)
-    taxed = np.flatnonzero(tax != 0)
-    shares = evaluate({"table": policy["table"]}, bundle, lines.iloc[taxed], taxed, "tax_code", faults)
-    codes, values = model.distinct(shares)
-    for code, value in enumerate(values):
-        parsed = money.parse_rate(value) or (0, 0)
-        rows = taxed[codes == code]
-        reclaimable[rows] = money.scale(tax[rows], parsed[0], 100 * 10 ** parsed[1])
-    return lines.assign(reclaimable_tax_minor=reclaimable)
-
-
-# --- parts
-
-
-def _amount(kind: str, lines: pd.DataFrame) -> Ints:
-    gross, tax, reclaimable = (
-        lines[c].to_numpy(dtype=np.int64) for c in ("gross_minor", "tax_minor", "reclaimable_tax_minor")
-    )
-    amounts: dict[str, Ints] = {
-        "gross": gross,
-        "net": gross - reclaimable,
-        "tax": tax,
-        "reclaimable_tax": reclaimable,
-        "non_reclaimable_tax": tax - reclaimable,
-    }
-    return amounts[kind]
-
-
-def _parts(bundle: Bundle, lines: pd.DataFrame, number: int, rule: Mapping[str, Any], faults: Faults) -> pd.DataFrame:
-    amount = _amount(rule["amount"], lines)
-    taken = amount != 0
-    if "when" in rule:
-        taken &= lookup.matches(rule["when"], lines)
-    rows = np.flatnonzero(taken)
-    part = lines if len(rows) == len(lines) else lines.iloc[rows]
-    columns: dict[str, Any] = {"line": rows, "rule": np.full(len(rows), number, dtype=np.int64)}
-    for name in ("account", *DIMENSIONS):
-        expression = rule.get(name, {"value": ""})
-        columns[name] = evaluate(expression, bundle, part, rows, f"{rule['purpose']}.{name}", faults)
-    signed = amount[rows] if rule["side"] == "debit" else -amount[rows]
-    return pd.DataFrame({**columns, "amount_minor": signed}, columns=PART_COLUMNS)
+# --- expressions
 
 
 def evaluate(

@@ -15,11 +15,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from etl import clean, config, lookup, model, money
 from etl.config import Document
 from etl.errors import ConfigurationError
-from etl.mapping import elements, tree
+from etl.mapping import elements, posting, shares, tree
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
-# Columns the mapping itself adds to the expense lines (etl.mapping.apply).
-DERIVED_FIELDS: Final = ("base_currency", "posting_date", "period")
 PERIOD_KEY: Final = ("company", "period")
 RATE_STEP_PCT_MAX: Final = 20
 RATE_KEY: Final = ("document_currency", "base_currency")
@@ -36,6 +34,8 @@ class Bundle:
     journal: Document
     targets: Mapping[str, Document]
     tables: Mapping[str, lookup.Table]
+    allocations: Mapping[str, shares.Shares]
+    taxes: shares.Shares | None
     periods: lookup.Table | None
     rates: lookup.Table | None
     digest: str
@@ -80,7 +80,10 @@ def load(folder: Path, feed_id: str) -> Bundle:
         lookup.read_table(folder / "tables" / use["file"], use["key"])
     periods = _table(folder, feed.get("periods"), PERIOD_KEY, "state")
     rates = _table(folder, journal.get("rates", {}).get("file"), RATE_KEY, "rate")
-    bundle = Bundle(feed, source, rules, journal, targets, tables, periods, rates, _digest(folder, feed, journal))
+    divided = {name: shares.load(folder / "tables", use) for name, use in journal.get("allocations", {}).items()}
+    taxes = shares.load_taxes(folder / "tables", journal["taxes"]) if "taxes" in journal else None
+    digest = _digest(folder, feed, journal)
+    bundle = Bundle(feed, source, rules, journal, targets, tables, divided, taxes, periods, rates, digest)
     problems = list(_problems(bundle))
     if problems:
         raise problems[0]
@@ -124,7 +127,8 @@ def _digest(folder: Path, feed: Document, journal: Document) -> str:
     names = [f"sources/{feed['source']['mapping']}.yml", f"journals/{feed['journal']}.yml", f"feeds/{feed['feed']}.yml"]
     names += [f"rules/{name}.yml" for name in feed.get("rules", [])]
     names += [f"targets/{entry['target']}.yml" for entry in feed["targets"]]
-    tables = {use["file"] for use in journal.get("tables", {}).values()}
+    tables = {use["file"] for kind in ("tables", "allocations") for use in journal.get(kind, {}).values()}
+    tables |= {journal[name]["file"] for name in ("taxes",) if name in journal}
     tables |= {feed.get("periods"), journal.get("rates", {}).get("file"), feed["checks"].get("tax")} - {None}
     tables |= {use["file"] for use in feed["checks"].get("references", {}).values()}
     names += [f"tables/{name}" for name in tables]
@@ -206,7 +210,7 @@ def _feed_problems(bundle: Bundle) -> Iterator[ConfigurationError]:
         if sum(name in entry["companies"] for entry in feed["targets"]) != 1:
             yield _problem(feed, ("targets",), f"company {name} must have exactly one target")
     for field, use in feed["checks"].get("references", {}).items():
-        if use["key"][-1] != field or not all(_is_field(column) for column in use["key"]):
+        if use["key"][-1] != field or not all(posting.is_field(column) for column in use["key"]):
             detail = f"the key must be fields of an expense line and end with {field}"
             yield _problem(feed, ("checks", "references", field), detail)
     if not _is_zone(feed["time_zone"]):
@@ -223,7 +227,7 @@ def _journal_problems(bundle: Bundle) -> Iterator[ConfigurationError]:
         yield _problem(journal, ("posting_date",), f"{journal['posting_date']!r} is no date of an expense line")
     for name, use in journal.get("tables", {}).items():
         for column in [*use["key"], *([use["valid_by"]] if "valid_by" in use else [])]:
-            if not _is_field(column):
+            if not posting.is_field(column):
                 yield _problem(journal, ("tables", name), f"no field {column!r} of an expense line")
     for number, line in enumerate(journal["lines"]):
         for part in ("account", "party", "department", "cost_center", "project", "analysis", "tax_code", "text"):
@@ -231,6 +235,10 @@ def _journal_problems(bundle: Bundle) -> Iterator[ConfigurationError]:
                 yield from _expression_problems(bundle, line[part], ("lines", number, part))
         yield from _condition_problems(journal, line.get("when", {}), ("lines", number, "when"))
     yield from _expression_problems(bundle, journal["description"], ("description",))
+    for path, expression in posting.expressions(journal):
+        yield from _expression_problems(bundle, expression, path)
+    for path, detail in posting.problems(bundle):
+        yield _problem(journal, path, detail)
     if {line["side"] for line in journal["lines"]} != {"debit", "credit"}:
         yield _problem(journal, ("lines",), "a journal needs at least one debit and one credit line")
     table = journal.get("reclaimable_tax", {}).get("table")
@@ -246,7 +254,7 @@ def _expression_problems(
     journal = bundle.journal
     if "table" in expression and expression["table"] not in bundle.tables:
         yield _problem(journal, path, f"no table {expression['table']!r}")
-    if "field" in expression and not _is_field(expression["field"]):
+    if "field" in expression and not posting.is_field(expression["field"]):
         yield _problem(journal, path, f"no field {expression['field']!r} of an expense line")
     if "company" in expression:
         lacking = [c for c in bundle.feed["companies"] if not bundle.company(c, expression["company"])]
@@ -255,7 +263,7 @@ def _expression_problems(
                 journal, path, f"company {lacking[0]} has no {expression['company']!r} in {bundle.feed.file}"
             )
     for field in _PLACEHOLDER.findall(expression.get("template", "")):
-        if not _is_field(field):
+        if not posting.is_field(field):
             yield _problem(journal, path, f"no field {field!r} of an expense line in the template")
     choices = expression.get("choose", [])
     for number, choice in enumerate(choices):
@@ -274,12 +282,8 @@ def _condition_problems(
         if name in ("any", "all", "not"):
             for part in test if isinstance(test, list) else [test]:
                 yield from _condition_problems(journal, part, path)
-        elif not _is_field(name):
+        elif not posting.is_field(name):
             yield _problem(journal, path, f"no field {name!r} of an expense line")
-
-
-def _is_field(name: str) -> bool:
-    return name in model.LINE_FIELDS or name in DERIVED_FIELDS
 
 
 def _is_zone(name: str) -> bool:

@@ -26,6 +26,7 @@ class Sealed:
     headers: pd.DataFrame
     lines: pd.DataFrame
     lineage: pd.DataFrame
+    reports: pd.DataFrame
     payload: bytes
 
 
@@ -36,6 +37,7 @@ class Booking:
     outcomes: pd.DataFrame
     rejects: pd.DataFrame
     sealed: tuple[Sealed, ...]
+    reports: pd.DataFrame
     profile: pd.DataFrame
     invoices: pd.DataFrame
     normalised: Mapping[str, int]
@@ -83,7 +85,7 @@ def book(
     _check_conservation(lines, totals)
     profile = rules.profile(lines, rejects)
     invoices = rules.invoices(judged.loc[~rules.quarantined(judged, rejects)], bundle.feed)
-    return Booking(totals, rejects, _seal(bundle, journals), profile, invoices, cleaned.normalised)
+    return Booking(totals, rejects, _seal(bundle, journals), journals.reports, profile, invoices, cleaned.normalised)
 
 
 def duplicate(bundle: mapping.Bundle, raw: formats.RawFile, name: str) -> Booking:
@@ -93,7 +95,9 @@ def duplicate(bundle: mapping.Bundle, raw: formats.RawFile, name: str) -> Bookin
     seen, version_of = versions.report_versions(lines, hashes)
     outcomes = versions.outcome_frame(lines, version_of, seen, [model.DUPLICATE] * len(seen))
     none = rules.rejects_frame([])
-    return Booking(outcomes, none, (), rules.profile(lines, none), rules.invoices(lines.iloc[:0], bundle.feed), {})
+    links = pd.DataFrame({c: model.texts([]) for c in model.JOURNAL_REPORT_COLUMNS}).astype({"report_no": "int64"})
+    invoices = rules.invoices(lines.iloc[:0], bundle.feed)
+    return Booking(outcomes, none, (), links, rules.profile(lines, none), invoices, {})
 
 
 def accepted_versions(booked: Booking | None = None) -> pd.DataFrame:
@@ -122,36 +126,41 @@ def _of_judged(rejects: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
 def _journals(bundle: mapping.Bundle, accepted: pd.DataFrame) -> tuple[journal.Journals, pd.DataFrame]:
     """Journals of the accepted reports, and the rejects of those that cannot be mapped, balanced or rendered."""
     applied = mapping.apply(bundle, accepted)
-    keep = ~rules.quarantined(applied.lines, applied.rejects)
-    journals = journal.build(bundle, *_only(applied.lines, applied.parts, keep))
-    unfit = [
-        render.check(profile, bundle, *_of_target(bundle, journals, target)[:2])
-        for target, profile in bundle.targets.items()
-    ]
-    late = pd.concat([applied.rejects, journals.rejects, *unfit], ignore_index=True)
-    if not any(len(frame) for frame in unfit):
-        return journals, late
-    fit = journals.headers.loc[~rules.quarantined(journals.headers, late)]
-    return _restricted(journals, fit), late
+    lines, parts = journal.only(applied.lines, applied.parts, ~rules.quarantined(applied.lines, applied.rejects))
+    late = [applied.rejects]
+    while True:
+        made = journal.build(bundle, lines, parts)
+        unfit = pd.concat([
+            _of_reports(made, render.check(profile, bundle, *_of_target(bundle, made, target)[:2]))
+            for target, profile in bundle.targets.items()
+        ], ignore_index=True)  # fmt: skip
+        late += [made.rejects, unfit]
+        if unfit.empty:
+            return made, pd.concat(late, ignore_index=True)
+        lines, parts = journal.only(lines, parts, ~rules.quarantined(lines, pd.concat(late)))
 
 
-def _only(lines: pd.DataFrame, parts: pd.DataFrame, keep: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Lines that are kept, and their parts pointing to the new positions."""
-    if keep.all():
-        return lines, parts
-    place = np.cumsum(keep) - 1
-    at = parts["line"].to_numpy(dtype=np.int64)
-    kept = parts.loc[keep[at]]
-    return lines.loc[keep].reset_index(drop=True), kept.assign(line=place[at[keep[at]]]).reset_index(drop=True)
+def _of_reports(journals: journal.Journals, rejects: pd.DataFrame) -> pd.DataFrame:
+    """Rejects of journals as rejects of the reports in them."""
+    if rejects.empty:
+        return rejects
+    head = journals.headers
+    main = head["belongs_to"].where(head["belongs_to"] != "", head["journal_key"])
+    at = head[model.REPORT_KEY].assign(main=main)
+    named = at.merge(journals.reports.rename(columns={"journal_key": "main"}), on="main", suffixes=("", "_of"))
+    both = rejects.merge(named.drop_duplicates(), on=model.REPORT_KEY)
+    for name in model.REPORT_KEY:
+        both[name] = both[f"{name}_of"]
+    return both[model.REJECT_COLUMNS].drop_duplicates(ignore_index=True)
 
 
 def _restricted(journals: journal.Journals, headers: pd.DataFrame) -> journal.Journals:
     keys = set(headers["journal_key"])
     parts = [
         frame.loc[frame["journal_key"].isin(keys)].reset_index(drop=True)
-        for frame in (journals.lines, journals.lineage)
+        for frame in (journals.lines, journals.lineage, journals.reports)
     ]
-    return journal.Journals(headers.reset_index(drop=True), parts[0], parts[1], journals.rejects)
+    return journal.Journals(headers.reset_index(drop=True), *parts, journals.rejects)
 
 
 def _of_target(bundle: mapping.Bundle, journals: journal.Journals, target: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -167,7 +176,7 @@ def _seal(bundle: mapping.Bundle, journals: journal.Journals) -> tuple[Sealed, .
     for batch in journal.batches(bundle, journals.headers):
         part = _restricted(journals, journals.headers.iloc[batch.rows])
         payload = render.render(bundle.targets[batch.target], bundle, batch, part.headers, part.lines)
-        sealed.append(Sealed(batch, part.headers, part.lines, part.lineage, payload))
+        sealed.append(Sealed(batch, part.headers, part.lines, part.lineage, part.reports, payload))
     return tuple(sealed)
 
 

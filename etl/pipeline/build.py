@@ -94,7 +94,7 @@ def _record(context: Context, landing: Landing, fingerprint: str, booked: bookin
             context.feed_id, (landing.sha256,), context.bundle.source_system, context.run_id, context.bundle.digest,
             code_version(), booked.outcomes, booked.rejects, pd.concat(journals, ignore_index=True),
             pd.concat(members or [pd.DataFrame(columns=["batch_id", "journal_key"])], ignore_index=True),
-            pd.DataFrame(batches, columns=BATCH_COLUMNS), booked.invoices, state,
+            pd.DataFrame(batches, columns=BATCH_COLUMNS), booked.reports, booked.invoices, state,
         )
     )  # fmt: skip
 
@@ -122,7 +122,12 @@ def _write_folder(context: Context, sealed: booking.Sealed) -> None:
     work = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, mode=0o700)
-    for name, frame in (("journals", sealed.headers), ("lines", sealed.lines), ("lineage", sealed.lineage)):
+    for name, frame in (
+        ("journals", sealed.headers),
+        ("lines", sealed.lines),
+        ("lineage", sealed.lineage),
+        ("reports", sealed.reports),
+    ):
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), work / f"{name}.parquet")
     payload = work / render.file_name(context.profile(batch.target), batch.batch_id)
     payload.write_bytes(sealed.payload)

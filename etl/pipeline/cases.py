@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from etl import journal, mapping, model, money
@@ -122,10 +121,7 @@ def outcome(bundle: mapping.Bundle, tables: Path, lines: pd.DataFrame) -> str:
     policy = rules.check(lines, bundle.feed, bundle.rules, tables)
     applied = mapping.apply(bundle, lines.loc[~rules.quarantined(lines, policy)].reset_index(drop=True))
     keep = ~rules.quarantined(applied.lines, applied.rejects)
-    at = applied.parts["line"].to_numpy(dtype=np.int64)
-    place = np.cumsum(keep) - 1
-    parts = applied.parts.loc[keep[at]].assign(line=place[at[keep[at]]]).reset_index(drop=True)
-    made = journal.build(bundle, applied.lines.loc[keep].reset_index(drop=True), parts)
+    made = journal.build(bundle, *journal.only(applied.lines, applied.parts, keep))
     rejects = pd.concat([policy, applied.rejects, made.rejects], ignore_index=True)
     return "\n".join([*_journals(made), *_reasons(rejects)])
 

@@ -22,12 +22,19 @@ from etl.pipeline.context import Context
 from etl.pipeline.extract import LANDING
 from etl.pipeline.inquire import records
 from etl.store import Store
+from validations import rules
 
 Facts = dict[str, Any]
 AMOUNTS: Final = {
     "gross": "the gross amount", "net": "gross less reclaimable tax", "tax": "the tax",
-    "reclaimable_tax": "the reclaimable tax", "non_reclaimable_tax": "tax less reclaimable tax",
+    "untaxed": "gross less tax", "reclaimable_tax": "the reclaimable tax", "non_reclaimable_tax": "tax less reclaimable tax",
 }  # fmt: skip
+# Lines that no rule of a mapping writes and that come from no expense line alone.
+OWN: Final = {
+    "rounding": "what the conversion of the other lines left over",
+    "clearing": "what the other lines of this part of a split journal leave open; over all parts it comes to zero",
+    "accrual": "what balances the accrued lines",
+}
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,10 @@ def explain(context: Context, journal_key: str, line_no: int = 0) -> Facts:
     sealed = _sealed(context, str(member["batch_id"]), journal_key)
     if line_no and line_no not in sealed["lines"]["line_no"].tolist():
         raise ConfigurationError("NOT_FOUND", field="journal line", value=f"{journal_key}:{line_no}")
-    outcomes = context.store.outcomes(context.feed_id, report_id=str(head["report_id"]))
-    landed = outcomes[outcomes["journal_key"] == journal_key].iloc[0]
+    outcomes = context.store.outcomes(context.feed_id, journal_key=str(head["belongs_to"]) or journal_key)
+    landed = outcomes.iloc[0]
     landing = context.store.landing(context.feed_id, str(landed["landing_sha256"]))
-    replay = _replay(context, landing.sha256, landing.name, head)
+    replay = _replay(context, landing.sha256, landing.name, outcomes)
     now = replay.journals.headers
     same = head["content_hash"] in now.loc[now["journal_key"] == journal_key, "content_hash"].tolist()
     wanted = [n for n in sealed["lines"]["line_no"].tolist() if line_no in (0, n)]
@@ -81,12 +88,12 @@ def _sealed(context: Context, batch_id: str, journal_key: str) -> dict[str, pd.D
     return {name: pq.read_table(folder / f"{name}.parquet", filters=mine).to_pandas() for name in ("lines", "lineage")}
 
 
-def _replay(context: Context, sha256: str, name: str, head: pd.Series) -> Replay:
-    """The report of a journal, read and mapped once more from its landed bytes."""
+def _replay(context: Context, sha256: str, name: str, reports: pd.DataFrame) -> Replay:
+    """The reports of a journal, read and mapped once more from their landed bytes."""
     bundle = context.bundle
     raw = booking.read(bundle, (context.home / LANDING / sha256).read_bytes(), name)
     lines = clean.clean(raw, bundle.source, booking.name_parts(bundle, name)).lines
-    mine = np.all([(lines[c] == head[c]).to_numpy(dtype=bool) for c in model.REPORT_KEY], axis=0)
+    mine = rules.quarantined(lines, reports)
     applied = mapping.apply(bundle, lines.loc[mine].reset_index(drop=True))
     made = journal.build(bundle, applied.lines, applied.parts)
     return Replay(raw.frame.set_index("source_row"), applied.lines, applied.parts, made)
@@ -114,21 +121,22 @@ def _line(
     base = int(line["base_debit_minor"] - line["base_credit_minor"])
     parts = sealed["lineage"].loc[sealed["lineage"]["line_no"] == number]
     told = [_part(context, line, part, replay, str(head["currency"]), same) for part in records(parts)]
-    explained = int(parts["amount_minor"].sum())
+    explained = int(parts["amount_minor"].sum()) if len(parts) or line["purpose"] not in OWN else signed
     out = {"line_no": number, "purpose": line["purpose"], "account": line["account"],
            "amount": money.text_of(signed, str(head["currency"])), "currency": head["currency"],
-           "explained": money.text_of(explained, str(head["currency"])), "parts": told}  # fmt: skip
-    return out | {"base": _base(head, signed, base, bool(len(parts)))}
+           "explained": money.text_of(explained, str(head["currency"])), "parts": told,
+           "because": OWN.get(str(line["purpose"]), "")}  # fmt: skip
+    return out | {"base": _base(head, signed, base, "" if len(parts) else str(line["purpose"]))}
 
 
-def _base(head: pd.Series, signed: int, base: int, converted: bool) -> str:
+def _base(head: pd.Series, signed: int, base: int, own: str) -> str:
     """The line's amount in base currency, and what the rounding did to it."""
     currency, to, rate = str(head["currency"]), str(head["base_currency"]), str(head["rate"])
     text = f"{money.text_of(base, to)} {to}"
     if currency == to:
         return text
-    if not converted:
-        return f"{text}: what the conversion of the other lines left over"
+    if own:
+        return f"{text}: {OWN.get(own, own)}"
     with decimal.localcontext(prec=60):
         exact = decimal.Decimal(money.text_of(signed, currency)) * decimal.Decimal(rate)
     return f"{text} = {money.text_of(signed, currency)} {currency} x {rate} = {exact}, rounded once"
@@ -146,11 +154,11 @@ def _part(context: Context, line: pd.Series, part: Facts, replay: Replay, curren
 
 def _found(context: Context, line: pd.Series, part: Facts, replay: Replay) -> tuple[int, int] | None:
     """The rule and the mapped line of a share: same source row, part, amount, purpose and account."""
-    rules, parts = context.bundle.journal["lines"], replay.parts
+    told, parts = mapping.rules(context.bundle), replay.parts
     at = parts["line"].to_numpy(dtype=np.int64)
     source = replay.lines["source_row"].to_numpy(dtype=np.int64)[at]
     share = replay.lines["allocation_no"].to_numpy(dtype=np.int64)[at]
-    purposes = np.array([rules[rule]["purpose"] for rule in parts["rule"].tolist()], dtype=object)
+    purposes = np.array([told[rule]["purpose"] for rule in parts["rule"].tolist()], dtype=object)
     fits = (source == part["source_row"]) & (share == part["allocation_no"]) & (purposes == line["purpose"])
     fits &= (parts["amount_minor"] == part["amount_minor"]).to_numpy(dtype=bool)
     fits &= (parts["account"] == line["account"]).to_numpy(dtype=bool)
@@ -160,9 +168,16 @@ def _found(context: Context, line: pd.Series, part: Facts, replay: Replay) -> tu
 
 def _rule(context: Context, replay: Replay, rule: int, at: int) -> Facts:
     bundle, line = context.bundle, replay.lines.iloc[[at]]
-    told = bundle.journal["lines"][rule]
+    told = mapping.rules(bundle)[rule]
+    if not told["side"]:
+        where = f"{bundle.journal.file} line {bundle.journal.line('intercompany')}"
+        return {"rule": f"{where}: {told['purpose']}", "why": [f"the cost is borne by {line['bearer'].iat[0]}"]}
     where = f"{bundle.journal.file} line {bundle.journal.line('lines', rule)}"
     why = [f"amount: {AMOUNTS[told['amount']]}, on the {told['side']} side"]
+    if told.get("books") == "bearer":
+        line = line.assign(company=line["bearer"])
+    if "allocate" in told:
+        why.append(f"a part of it, by tables/{bundle.allocations[told['allocate']].table.file}")
     for name in ("account", "party", "department", "cost_center", "project", "analysis", "tax_code", "text"):
         if name in told:
             steps = trace.expression(bundle, ("lines", rule, name), told[name], line)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from etl import model
 from etl.errors import CATALOGUE, text
-from etl.reconcile.book import Book, Ints, at, same_cell
+from etl.reconcile.book import Book, Ints, at, positions, same_cell
 
 REVERSAL: Final = "reversal"
 
@@ -140,27 +140,57 @@ def membership(book: Book, members: pd.DataFrame) -> pd.DataFrame:
 
 
 def source(book: Book, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """NOT_JOURNALED and SOURCE_DIFFERS: accepted reports against the journals made of them."""
+    """NOT_JOURNALED and SOURCE_DIFFERS: accepted reports against the journals made of them.
+
+    A journal answers for its report and for the journals that belong to it; one that holds several reports is named
+    by their outcomes.
+    """
     accepted = outcomes[outcomes["outcome"] == model.ACCEPTED].rename(columns={"document_currency": "currency"})
-    first = book.journals[book.journals["purpose"] != REVERSAL]
-    both = pd.concat([  # not an outer merge: that would turn amounts into floats
-        accepted[[*REPORT, "gross_minor"]].assign(accepted=True, here=0, j=-1),
-        first[REPORT].assign(gross_minor=0, accepted=False, here=first["gross_minor"], j=first.index.to_numpy()),
-    ])  # fmt: skip
-    grouped = both.groupby(REPORT, dropna=False, sort=False)
-    per = grouped[["gross_minor", "here"]].sum().assign(**grouped[["accepted", "j"]].max()).reset_index()
-    absent = per[per["j"] < 0]
-    wrong = per[(per["j"] >= 0) & (~per["accepted"] | (per["gross_minor"] != per["here"]))]
+    main = _main(book)
+    of_report = _journal_of(book, accepted)
+    absent = accepted[of_report < 0].groupby(REPORT, dropna=False, sort=False)["gross_minor"].sum().reset_index()
+    found, count = of_report[of_report >= 0], len(book.journals)
+    claimed = model.sum_by(accepted["gross_minor"].to_numpy(dtype=np.int64)[of_report >= 0], found, count)
+    here = model.sum_by(book.journals["gross_minor"].to_numpy(dtype=np.int64), np.where(main < 0, 0, main), count)
+    if (main < 0).any():
+        here[0] -= int(book.journals["gross_minor"].to_numpy(dtype=np.int64)[main < 0].sum())
+    has_report = np.bincount(found, minlength=count) > 0
+    mine = np.arange(count) == main
+    dependent = (book.journals["belongs_to"] != "").to_numpy(dtype=bool)
+    wrong = np.flatnonzero(mine & ((~has_report & ~dependent) | (claimed != here)))
+    told = pd.DataFrame({
+        "j": wrong, "here": here[wrong], "gross_minor": claimed[wrong], "accepted": has_report[wrong],
+    })  # fmt: skip
     return pd.concat(
         [
             raw("NOT_JOURNALED", len(absent), company=absent["company"], report_id=absent["report_id"],
                 currency=absent["currency"], amount_minor=abs(absent["gross_minor"])),
-            _gross_breaks(book, wrong), _unbalanced(book, wrong["j"].to_numpy()),
+            _gross_breaks(book, told), _unbalanced(book, wrong),
             raw("SOURCE_DIFFERS", len(book.orphans), journal_key=book.orphans["journal_key"],
                 amount_minor=abs(book.orphans["amount_minor"]), here="lines without a journal", value="no report"),
         ],
         ignore_index=True,
     )  # fmt: skip
+
+
+def _main(book: Book) -> Ints:
+    """For each journal the one it belongs to, itself when that is out of scope; -1 for a reversal."""
+    journals = book.journals
+    own = np.arange(len(journals))
+    at = positions(journals["belongs_to"], journals["journal_key"])
+    return np.where(journals["purpose"] == REVERSAL, -1, np.where(at >= 0, at, own))
+
+
+def _journal_of(book: Book, accepted: pd.DataFrame) -> Ints:
+    """The journal of each accepted report: the one that bears its name, else the one its outcome names."""
+    journals = book.journals
+    named = ((journals["belongs_to"] == "") & (journals["purpose"] != REVERSAL)).to_numpy(dtype=bool)
+    keys = [model.texts(model.joined([model.utf8(f[c]) for c in REPORT])) for f in (accepted, journals[named])]
+    at = positions(keys[0], keys[1])
+    out = np.where(at >= 0, np.flatnonzero(named)[at] if named.any() else at, -1)
+    if "journal_key" in accepted:
+        out = np.where(out < 0, positions(accepted["journal_key"], journals["journal_key"]), out)
+    return np.asarray(out, dtype=np.int64)
 
 
 def _gross_breaks(book: Book, wrong: pd.DataFrame) -> pd.DataFrame:

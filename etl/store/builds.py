@@ -30,7 +30,7 @@ class Build:
 
     `outcomes`: REPORT_KEY, document_currency, outcome, lines, gross_minor, content_hash. `rejects`:
     model.REJECT_COLUMNS. Both also need landing_sha256 when there is more than one landing. `journals`:
-    model.JOURNAL_COLUMNS. `members`: batch_id, journal_key. `invoices`:
+    model.JOURNAL_COLUMNS. `members`: batch_id, journal_key. `reports`: model.JOURNAL_REPORT_COLUMNS. `invoices`:
     model.INVOICE_COLUMNS of accepted reports. `batches`: BATCH_COLUMNS. `state` is the landings' next.
     """
 
@@ -45,6 +45,7 @@ class Build:
     journals: pd.DataFrame
     members: pd.DataFrame
     batches: pd.DataFrame
+    reports: pd.DataFrame
     invoices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=model.INVOICE_COLUMNS, dtype="str"))
     state: str = "built"
 
@@ -104,9 +105,8 @@ def _insert_outcomes(connection: Connection, build: Build, outcomes: pd.DataFram
 
 def _journal_keys(build: Build, outcomes: pd.DataFrame) -> pd.Series:
     """The journal of each accepted row, "" for the others and for accepted ones without a journal."""
-    journals = build.journals[[*model.REPORT_KEY, "currency", "journal_key"]]
-    journals = journals.rename(columns={"currency": "document_currency"}).drop_duplicates(OUTCOME_KEY)
-    keys = outcomes[OUTCOME_KEY].merge(journals, how="left", on=OUTCOME_KEY, validate="m:1")["journal_key"]
+    links = build.reports[[*OUTCOME_KEY, "journal_key"]]
+    keys = outcomes[OUTCOME_KEY].merge(links, how="left", on=OUTCOME_KEY, validate="m:1")["journal_key"]
     accepted = (outcomes["outcome"] == model.ACCEPTED).to_numpy()
     return model.texts(keys.fillna("").where(accepted, ""))
 

@@ -59,9 +59,10 @@ def control_totals(
 
 
 def outcomes(
-    connection: Connection, feed_id: str = "", landings: Sequence[str] = (), run_id: str = "", report_id: str = ""
-) -> pd.DataFrame:
-    equal = {"feed_id": feed_id, "run_id": run_id, "report_id": report_id}
+    connection: Connection, feed_id: str = "", landings: Sequence[str] = (), run_id: str = "", report_id: str = "",
+    journal_key: str = "",
+) -> pd.DataFrame:  # fmt: skip
+    equal = {"feed_id": feed_id, "run_id": run_id, "report_id": report_id, "journal_key": journal_key}
     return frames.read(connection, select(t.outcome).where(*_where(t.outcome, equal, {"landing_sha256": landings})))
 
 
@@ -118,7 +119,9 @@ def _where(table: Table, equal: dict[str, str], among: dict[str, Sequence[str]])
 def report(connection: Connection, report_id: str) -> dict[str, pd.DataFrame]:
     """Everything about one report: outcomes, rejects (all, with history), journals, members, landings."""
     found = outcomes(connection, report_id=report_id)
-    made = frames.read(connection, select(t.journal).where(t.journal.c.report_id == report_id))
+    held = [key for key in found["journal_key"] if key]
+    mine = (t.journal.c.report_id == report_id) | t.journal.c.journal_key.in_(held) | t.journal.c.belongs_to.in_(held)
+    made = frames.read(connection, select(t.journal).where(mine))
     hashes = sorted(set(found["landing_sha256"]))
     columns = [t.landing.c[name] for name in ("feed_id", "sha256", "name", "state", "landed_at")]
     keys = list(made["journal_key"])

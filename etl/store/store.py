@@ -189,11 +189,16 @@ class Store:
             return reports.journals(connection, feed_id, period, keys, batch_id)
 
     def outcomes(
-        self, feed_id: str = "", landings: Sequence[str] = (), run_id: str = "", report_id: str = ""
+        self,
+        feed_id: str = "",
+        landings: Sequence[str] = (),
+        run_id: str = "",
+        report_id: str = "",
+        journal_key: str = "",
     ) -> pd.DataFrame:
         """Outcomes of report versions, one row per document currency, with their journal_key."""
         with self._read() as connection:
-            return reports.outcomes(connection, feed_id, landings, run_id, report_id)
+            return reports.outcomes(connection, feed_id, landings, run_id, report_id, journal_key)
 
     def control_totals(
         self, feed_id: str = "", landings: Sequence[str] = (), run_id: str = ""

@@ -1,0 +1,535 @@
+"""What accountants ask of a journal: several taxes, allocations, groups, other companies' books, accruals, long claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from books import FEED, GL, JOURNAL, bundle, expense_lines, shown
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etl import journal, mapping, model
+from etl.errors import ConfigurationError
+
+SIDES = ("account", "debit_minor", "credit_minor")
+
+
+def book(books: mapping.Bundle, lines: pd.DataFrame) -> journal.Journals:
+    applied = mapping.apply(books, lines)
+    assert [] == shown(applied.rejects, "code", "value")
+    return journal.build(books, applied.lines, applied.parts)
+
+
+def refused(books: mapping.Bundle, table: str) -> list[str]:
+    applied = mapping.apply(books, expense_lines(table))
+    good = ~applied.lines["report_id"].isin(applied.rejects["report_id"]).to_numpy(dtype=bool)
+    made = journal.build(books, *journal.only(applied.lines, applied.parts, good))
+    return shown(pd.concat([applied.rejects, made.rejects]), "report_id", "code", "value")
+
+
+def with_tables(folder: Path, journals: str, **more: str) -> mapping.Bundle:
+    """The feed `tiny` with another journal mapping and additional tables."""
+    from books import write_mapping
+
+    documents = {name: text for name, text in more.items() if name in ("feeds", "gl", "book", "periods")}
+    write_mapping(folder, journals=journals, **documents)
+    for name, text in more.items():
+        if name not in documents:
+            (folder / "tables" / f"{name}.csv").write_text(text, "utf-8")
+    return mapping.load(folder, "tiny")
+
+
+# --- several taxes, inclusive, partly reclaimable
+
+TAXES = """tax_code,tax,rate_pct,reclaimable_pct
+GQ,GST,5,100
+GQ,QST,9.975,100
+HOTEL,GST,5,50
+HOTEL,PST,8,50
+GAS,VAT,19,0
+VAT20,VAT,20,100
+"""
+
+
+def taxed(amount: str) -> str:
+    return JOURNAL.replace(
+        "  tax: {file: tax.csv, key: [tax_code], value: reclaimable_pct}\nreclaimable_tax: {table: tax}\n",
+        f"taxes: {{file: taxes.csv, key: [tax_code], amount: {amount}}}\n",
+    ).replace(
+        '    amount: reclaimable_tax\n    account: {value: "2221"}',
+        '    amount: reclaimable_tax\n    per: tax\n    account: {value: "2221"}\n    tax_code: {field: tax_code}',
+    )
+
+
+def test_two_taxes_within_a_price_never_make_a_cent(tmp_path: Path) -> None:
+    """77.87 CAD at GST 5 % and QST 9.975 %: each rounded alone with the net gives 77.88 (requirements.md P5)."""
+    books = with_tables(tmp_path, taxed("inclusive"), taxes=TAXES)
+
+    booked = book(books, expense_lines("gross_minor tax_code\n 7787 GQ"))
+
+    assert ["6602  6773 0", "2221 GST 339 0", "2221 QST 675 0", "2241  0 7787"] == shown(
+        booked.lines, "account", "tax_code", "debit_minor", "credit_minor"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        ("10000 GAS 1597", ["6602  10000 0", "2241  0 10000"]),
+        ("10600 VAT20 600", ["6602  10000 0", "2221 VAT 600 0", "2241  0 10600"]),
+        ("5500 HOTEL 632", ["6602  5183 0", "2221 GST 122 0", "2221 PST 195 0", "2241  0 5500"]),
+        ("-5500 HOTEL -632", ["6602  0 5183", "2221 GST 0 122", "2221 PST 0 195", "2241  5500 0"]),
+    ],
+    ids=["not deductible", "fully deductible", "half deductible", "half deductible, refunded"],
+)
+def test_the_stated_tax_is_divided_over_its_taxes(tmp_path: Path, claim: str, expected: list[str]) -> None:
+    books = with_tables(tmp_path, taxed("stated"), taxes=TAXES)
+
+    booked = book(books, expense_lines(f"gross_minor tax_code tax_minor\n {claim}"))
+
+    assert expected == shown(booked.lines, "account", "tax_code", "debit_minor", "credit_minor")
+
+
+def test_non_deductible_tax_can_have_a_line_of_its_own(tmp_path: Path) -> None:
+    own = (
+        taxed("stated")
+        .replace("    amount: net\n", "    amount: untaxed\n")
+        .replace(
+            '    amount: reclaimable_tax\n    per: tax\n    account: {value: "2221"}',
+            '    amount: non_reclaimable_tax\n    per: tax\n    account: {value: "6605"}',
+        )
+    )
+
+    booked = book(
+        with_tables(tmp_path, own, taxes=TAXES), expense_lines("gross_minor tax_code tax_minor\n 10000 GAS 1597")
+    )
+
+    assert ["6602 8403 0", "6605 1597 0", "2241 0 10000"] == shown(booked.lines, *SIDES)
+
+
+def test_nineteen_ninety_nine_at_twenty_percent_inclusive(tmp_path: Path) -> None:
+    books = with_tables(tmp_path, taxed("inclusive"), taxes=TAXES)
+
+    booked = book(books, expense_lines("gross_minor tax_code\n 1999 VAT20"))
+
+    assert ["6602 1666 0", "2221 333 0", "2241 0 1999"] == shown(booked.lines, *SIDES)
+
+
+def test_a_tax_code_without_taxes_and_a_tax_that_disagrees_hold_the_report(tmp_path: Path) -> None:
+    books = with_tables(tmp_path, taxed("inclusive"), taxes=TAXES)
+
+    assert ["R1 MAPPING_GAP XX", "R2 TAX 334"] == refused(
+        books, "report_id gross_minor tax_code tax_minor\n R1 100 XX 0\n R2 1999 VAT20 334"
+    )
+
+
+@settings(max_examples=200)
+@given(
+    gross=st.integers(-(10**9), 10**9).filter(bool),
+    rates=st.lists(st.decimals("0.001", "60", places=3), min_size=1, max_size=4),
+    percent=st.integers(0, 100),
+)
+def test_taxes_and_net_are_the_gross_whatever_the_rates(
+    tmp_path_factory: pytest.TempPathFactory, gross: int, rates: list[object], percent: int
+) -> None:
+    rows = "".join(f"T,T{i},{rate},{percent}\n" for i, rate in enumerate(rates))
+    table = "tax_code,tax,rate_pct,reclaimable_pct\n" + rows
+    books = with_tables(tmp_path_factory.mktemp("taxes"), taxed("inclusive"), taxes=table)
+
+    booked = book(books, expense_lines(f"gross_minor tax_code\n {gross} T"))
+
+    net = booked.lines["debit_minor"] - booked.lines["credit_minor"]
+    assert (0, gross) == (int(net.sum()), int(net[booked.lines["purpose"] != "settlement"].sum()))
+
+
+# --- allocations
+
+ALLOCATED = JOURNAL.replace("lines:\n", "allocations:\n  phone: {USE}\nlines:\n", 1).replace(
+    "    amount: net\n", "    amount: net\n    allocate: phone\n"
+)
+
+
+def allocated(folder: Path, by: str, rows: str, more: str = "") -> mapping.Bundle:
+    use = f"{{file: phone.csv, key: [expense_type], by: {by}, set: [cost_center]{more}}}"
+    return with_tables(folder, ALLOCATED.replace("{USE}", use), phone=f"expense_type,part,share,cost_center\n{rows}")
+
+
+@pytest.mark.parametrize(
+    ("by", "rows", "gross", "expected"),
+    [
+        ("percent", "TAXI,1,50,A\nTAXI,2,50,B\n", 2500, ["A 1250", "B 1250"]),
+        ("percent", "TAXI,1,21.88,A\nTAXI,2,78.12,B\n", 10001, ["A 2188", "B 7813"]),
+        ("percent", "TAXI,1,-50,A\nTAXI,2,150,B\n", 1001, ["A -500", "B 1501"]),
+        ("percent", "*,1,100,A\nTAXI,1,33.33,B\nTAXI,2,66.67,C\n", 10000, ["B 3333", "C 6667"]),
+        ("weight", "TAXI,1,1,A\nTAXI,2,1,B\nTAXI,3,1,C\n", 10000, ["A 3334", "B 3333", "C 3333"]),
+        ("fixed", "TAXI,1,30.00,A\nTAXI,2,rest,B\n", 10000, ["A 3000", "B 7000"]),
+        ("fixed", "TAXI,1,30.00,A\nTAXI,2,rest,B\n", -10000, ["A -3000", "B -7000"]),
+    ],
+)
+def test_a_cost_is_divided_among_cost_centers_to_the_cent(
+    tmp_path: Path, by: str, rows: str, gross: int, expected: list[str]
+) -> None:
+    booked = book(allocated(tmp_path, by, rows), expense_lines(f"gross_minor\n {gross}"))
+
+    lines = booked.lines[booked.lines["purpose"] == "expense"]
+    net = lines.assign(net=lines["debit_minor"] - lines["credit_minor"])
+    assert (expected, gross) == (shown(net, "cost_center", "net"), int(net["net"].sum()))
+
+
+def test_a_key_without_parts_is_a_gap_unless_it_may_stay_whole(tmp_path: Path) -> None:
+    rows = "HOTEL,1,100,A\n"
+    assert ["R1 MAPPING_GAP TAXI"] == refused(allocated(tmp_path / "gap", "percent", rows), "gross_minor\n 100")
+
+    whole = allocated(tmp_path / "whole", "percent", rows, ", otherwise: whole")
+    assert ["0010 100 0", " 0 100"] == shown(
+        book(whole, expense_lines("gross_minor\n 100")).lines, "cost_center", *SIDES[1:]
+    )
+
+
+def test_fixed_parts_beyond_the_amount_hold_the_report(tmp_path: Path) -> None:
+    books = allocated(tmp_path, "fixed", "TAXI,1,30.00,A\nTAXI,2,rest,B\n")
+
+    assert ["R1 SPLIT 2999"] == refused(books, "gross_minor\n 2999")
+
+
+@pytest.mark.parametrize(
+    ("by", "rows", "detail"),
+    [
+        (
+            "percent",
+            "TAXI,1,50,A\nTAXI,2,49.99,B\n",
+            "phone.csv line 3: the parts of TAXI on 0001-01-01 add up to 99.99 %",
+        ),
+        ("weight", "TAXI,1,0,A\n", "phone.csv line 2: the parts of TAXI on 0001-01-01 have no weight"),
+        ("fixed", "TAXI,1,5.00,A\n", "phone.csv line 2: the parts of TAXI on 0001-01-01 need one `rest`, there are 0"),
+        ("weight", "TAXI,1,half,A\n", "phone.csv line 2: share 'half' is not a decimal of 0 or more"),
+    ],
+)
+def test_parts_that_cannot_divide_are_refused_when_loaded(tmp_path: Path, by: str, rows: str, detail: str) -> None:
+    with pytest.raises(ConfigurationError, match=detail):
+        allocated(tmp_path, by, rows)
+
+
+# --- one journal for several reports
+
+
+def test_the_claims_of_an_employee_and_day_are_one_journal_with_drill_back(tmp_path: Path) -> None:
+    books = bundle(tmp_path, journals=JOURNAL.replace("lines:\n", "one_per: [employee_id]\nlines:\n", 1))
+
+    booked = book(
+        books,
+        expense_lines(
+            "report_id employee_id gross_minor payer\n R1 E1 100 CARD\n R2 E1 200 CARD\n R3 E2 400 CARD\n R2 E1 50 EMPLOYEE"
+        ),
+    )
+
+    assert ["E1/2026-02-10 2 reports E1 350", "E2/2026-02-10 1 reports E2 400"] == shown(
+        booked.headers, "report_id", "report_version", "employee_id", "debit_minor"
+    )
+    assert ["1 R1 1", "1 R2 2", "2 R3 1"] == [
+        f"{list(booked.headers['journal_key']).index(row.journal_key) + 1} {row.report_id} {row.report_no}"
+        for row in booked.reports.itertuples()
+    ]
+    card = booked.lineage.merge(booked.lines[booked.lines["account"] == "2242"], on=["journal_key", "line_no"])
+    assert ["1 -100", "2 -200", "1 -400"] == shown(card, "report_no", "amount_minor")
+
+
+def test_a_report_that_cannot_be_booked_leaves_the_journal_of_the_others(tmp_path: Path) -> None:
+    books = bundle(tmp_path, journals=JOURNAL.replace("lines:\n", "one_per: [company]\nlines:\n", 1))
+    table = "report_id document_currency gross_minor\n R1 CNY 100\n R1 EUR 5\n R2 CNY 200\n R3 CNY 300"
+
+    booked = book(books, expense_lines(table))
+
+    assert ["R1 RATE 2026-02-10"] == shown(booked.rejects, "report_id", "code", "value")
+    assert ["R2", "R3"] == shown(booked.reports, "report_id")
+    alone = book(books, expense_lines("report_id document_currency gross_minor\n R2 CNY 200\n R3 CNY 300"))
+    assert shown(alone.headers, "journal_key") == shown(booked.headers, "journal_key")
+
+
+def test_the_order_of_the_lines_changes_no_group(tmp_path: Path) -> None:
+    books = bundle(tmp_path, journals=JOURNAL.replace("lines:\n", "one_per: [payer]\nlines:\n", 1))
+    lines = expense_lines("report_id payer gross_minor\n R1 CARD 1\n R2 CARD 2\n R3 EMPLOYEE 3\n R1 EMPLOYEE 4")
+
+    one, other = book(books, lines), book(books, lines.iloc[::-1].reset_index(drop=True))
+
+    assert shown(one.headers, "journal_key", "content_hash") == shown(other.headers, "journal_key", "content_hash")
+
+
+# --- personal share, offset or not
+
+PERSONAL = """  - purpose: personal
+    side: debit
+    amount: gross
+    when: {personal: "Y"}
+    account: {value: ACCOUNT}
+    party: {field: employee_id}
+    text: {value: Payable}
+    merge: employee
+"""
+
+
+@pytest.mark.parametrize(
+    ("account", "expected"),
+    [
+        (
+            "1133",
+            [
+                "6602 12500 0",
+                "6602 12500 0",
+                "6602 2000 0",
+                "6602 3500 0",
+                "1133 1400 0",
+                "2242 0 28400",
+                "2241 0 3500",
+            ],
+        ),
+        ("2241", ["6602 12500 0", "6602 12500 0", "6602 2000 0", "6602 3500 0", "2241 0 2100", "2242 0 28400"]),
+    ],
+    ids=["claimed back", "offset"],
+)
+def test_a_personal_share_on_the_company_card(tmp_path: Path, account: str, expected: list[str]) -> None:
+    """Hotel 125 + 125 + 20 and personal 14 on the card, taxi 35 in cash (requirements.md 6.1.6)."""
+    text = JOURNAL.replace("    amount: net\n", "    amount: net\n    when: {personal: missing}\n")
+    text = text.replace(
+        "  - purpose: settlement\n", PERSONAL.replace("ACCOUNT", f'"{account}"') + "  - purpose: settlement\n"
+    )
+    text = text.replace("    merge: yes\nrates", "    merge: employee\nrates").replace(
+        "value: Card}", "value: Payable}"
+    )
+    claim = "gross_minor payer personal\n 12500 CARD .\n 12500 CARD .\n 2000 CARD .\n 3500 EMPLOYEE .\n 1400 CARD Y"
+
+    booked = book(bundle(tmp_path, journals=text), expense_lines(claim))
+
+    assert expected == shown(booked.lines, *SIDES)
+
+
+# --- costs that another company bears
+
+BETWEEN = (
+    JOURNAL.replace(
+        "lines:\n",
+        """intercompany:
+  company: {table: bearer}
+  due_from: {value: "1241"}
+  due_to: {value: "2247"}
+lines:
+""",
+        1,
+    )
+    .replace("    amount: net\n", "    amount: net\n    books: bearer\n")
+    .replace("tables:\n", "tables:\n  bearer: {file: bearer.csv, key: [cost_center], value: company}\n", 1)
+)
+BEARERS = "cost_center,company\n0010,C1\n0020,C2\n"
+
+
+def test_a_cost_of_another_company_is_booked_in_its_books_over_due_to_and_due_from(tmp_path: Path) -> None:
+    books = with_tables(tmp_path, BETWEEN, bearer=BEARERS)
+
+    booked = book(
+        books, expense_lines("cost_center gross_minor tax_code tax_minor\n 0010 100 NONE 0\n 0020 10600 FULL 600")
+    )
+
+    at = booked.lines.merge(
+        booked.headers[["journal_key", "company", "purpose"]], on="journal_key", suffixes=("", "_of")
+    )
+    assert [
+        "C1 original 6602 100 0", "C1 original 2221 600 0", "C1 original 2241 0 10700", "C1 original 1241 10000 0",
+        "C2 intercompany 6602 10000 0", "C2 intercompany 2247 0 10000",
+    ] == shown(at, "company", "purpose_of", *SIDES)  # fmt: skip
+    main, other = booked.headers["journal_key"]
+    assert ["", main] == booked.headers["belongs_to"].tolist() and other != main
+    net = at.assign(net=at["debit_minor"] - at["credit_minor"]).groupby("company")["net"].sum()
+    assert {"C1": 0, "C2": 0} == net.to_dict()
+
+
+def test_a_bearer_outside_the_feed_and_a_closed_bearer_hold_the_report(tmp_path: Path) -> None:
+    books = with_tables(tmp_path, BETWEEN, bearer="cost_center,company\n0010,C1\n0020,C2\n0030,C9\n")
+
+    found = refused(
+        books,
+        "report_id cost_center approved_at gross_minor\n R1 0030 2026-02-10 100\n R2 0020 2026-03-10 100\n R3 0010 2026-03-10 5",
+    )
+
+    assert ["R1 COMPANY C9", "R2 PERIOD_CLOSED 2026-03"] == found
+
+
+# --- accruals
+
+ACCRUED = (
+    JOURNAL.replace("closed_period: hold", "closed_period: accrue")
+    .replace("    amount: net\n", "    amount: net\n    accrue: yes\n")
+    .replace("rates:", 'accrual: {account: {value: "2261"}}\nrates:')
+)
+PERIODS = "company,period,state\nC1,2026-01,closed\nC1,2026-02,accrual\nC1,2026-03,open\nC2,2026-02,open\n"
+
+
+def test_a_period_open_for_accruals_takes_the_cost_and_the_next_one_reverses_it(tmp_path: Path) -> None:
+    books = with_tables(tmp_path, ACCRUED, periods=PERIODS)
+
+    booked = book(books, expense_lines("gross_minor tax_code tax_minor\n 10600 FULL 600"))
+
+    at = booked.lines.merge(
+        booked.headers[["journal_key", "posting_date", "purpose"]], on="journal_key", suffixes=("", "_of")
+    )
+    assert [
+        "2026-03-01 original 6602 10000 0", "2026-03-01 original 2221 600 0", "2026-03-01 original 2241 0 10600",
+        "2026-02-10 accrual 6602 10000 0", "2026-02-10 accrual 2261 0 10000",
+        "2026-03-01 accrual_reversal 6602 0 10000", "2026-03-01 accrual_reversal 2261 10000 0",
+    ] == shown(at, "posting_date", "purpose_of", *SIDES)  # fmt: skip
+    assert ["2026-02-10"] * 3 == booked.headers["original_date"].tolist()
+    assert (
+        10000 - 10000 + 10000
+        == booked.lineage.merge(at[at["account"] == "6602"], on=["journal_key", "line_no"])["amount_minor"].sum()
+    )
+
+
+def test_a_foreign_claim_is_accrued_at_its_rate_and_the_accrual_comes_to_nothing(tmp_path: Path) -> None:
+    books = with_tables(tmp_path, ACCRUED.replace("rates: {", "rates: {date: original_date, "), periods=PERIODS)
+
+    booked = book(books, expense_lines("document_currency gross_minor\n USD 333\n USD 333\n USD 334"))
+
+    assert ["2026-02-10 7.1"] * 3 == shown(booked.headers, "rate_date", "rate")
+    made = booked.lines.merge(booked.headers[["journal_key", "purpose"]], on="journal_key", suffixes=("", "_of"))
+    pair = made[made["purpose_of"] != "original"]
+    net = pair["base_debit_minor"] - pair["base_credit_minor"]
+    assert {"6602": 0, "2261": 0} == net.groupby(pair["account"]).sum().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "expected"),
+    [
+        ("hold", "closed", "PERIOD_CLOSED"), ("hold", "accrual", "PERIOD_CLOSED"), ("hold", "open", "2026-02-10 original"),
+        ("next_open", "closed", "2026-03-01 original"), ("next_open", "accrual", "2026-03-01 original"),
+        ("accrue", "closed", "PERIOD_CLOSED"), ("accrue", "open", "2026-02-10 original"),
+        ("accrue", "accrual", "2026-03-01 original, 2026-02-10 accrual, 2026-03-01 accrual_reversal"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("of_company", [False, True])
+def test_the_period_policy_is_data(tmp_path: Path, policy: str, state: str, expected: str, of_company: bool) -> None:
+    periods = PERIODS.replace("2026-02,accrual", f"2026-02,{state}")
+    text = ACCRUED if of_company else ACCRUED.replace("closed_period: accrue", f"closed_period: {policy}")
+    feed = FEED.replace("C1: {", f"C1: {{closed_period: {policy}, ") if of_company else FEED
+    books = with_tables(tmp_path, text, periods=periods, feeds=feed)
+
+    applied = mapping.apply(books, expense_lines("gross_minor\n 100"))
+    if len(applied.rejects):
+        assert [expected] == shown(applied.rejects, "code")
+        return
+    booked = journal.build(books, applied.lines, applied.parts)
+    assert expected == ", ".join(shown(booked.headers, "posting_date", "purpose"))
+
+
+# --- long claims
+
+
+def test_a_claim_longer_than_the_erp_takes_becomes_several_balanced_documents(tmp_path: Path) -> None:
+    text = JOURNAL.replace("rates:", 'split: {account: {value: "1999"}}\nrates:')
+    books = with_tables(tmp_path, text, gl=GL.replace("key: [reference]", 'key: [reference]\njournal_lines_max: "4"'))
+    claim = "gross_minor\n" + "\n".join(str(100 + n) for n in range(7))
+
+    booked = book(books, expense_lines(claim))
+
+    assert ["original 4", "split 4", "split 3"] == shown(booked.headers, "purpose", "lines")
+    first = booked.headers["journal_key"].iat[0]
+    assert ["", first, first] == booked.headers["belongs_to"].tolist()
+    net = booked.lines["debit_minor"] - booked.lines["credit_minor"]
+    assert [0, 0, 0] == net.groupby(booked.lines["journal_key"], sort=False).sum().tolist()
+    assert {"1999": 0, "2241": -721, "6602": 721} == net.groupby(booked.lines["account"]).sum().to_dict()
+
+
+def test_a_claim_of_two_thousand_lines_stays_exact_at_999_lines_a_document(tmp_path: Path) -> None:
+    text = JOURNAL.replace("rates:", 'split: {account: {value: "1999"}}\nrates:').replace(
+        'limit_minor: "2"', 'limit_minor: "9999"'
+    )
+    books = with_tables(tmp_path, text, gl=GL.replace("key: [reference]", 'key: [reference]\njournal_lines_max: "999"'))
+    rows = "\n".join(f"USD {101 + n % 7}" for n in range(2000))
+
+    booked = book(books, expense_lines(f"document_currency gross_minor\n{rows}"))
+
+    assert booked.headers["lines"].max() <= 999
+    for prefix in ("", "base_"):
+        net = booked.lines[f"{prefix}debit_minor"] - booked.lines[f"{prefix}credit_minor"]
+        assert (net.groupby(booked.lines["journal_key"]).sum() == 0).all()
+        assert 0 == net[booked.lines["account"] == "1999"].sum()
+
+
+def test_a_long_claim_is_held_when_no_split_is_declared(tmp_path: Path) -> None:
+    books = bundle(tmp_path, gl=GL.replace("key: [reference]", 'key: [reference]\njournal_lines_max: "2"'))
+
+    assert ["R1 LINES 3"] == refused(books, "gross_minor\n 1\n 2")
+
+
+def test_a_batch_takes_no_more_lines_than_its_target(tmp_path: Path) -> None:
+    feed = FEED.replace('journals_max: "2"', 'journals_max: "9"')
+    books = bundle(tmp_path, feeds=feed, gl=GL.replace("key: [reference]", 'key: [reference]\nbatch_lines_max: "5"'))
+    booked = book(books, expense_lines("report_id gross_minor\n" + "\n".join(f"R{n} 100" for n in range(5))))
+
+    assert [2, 2, 1] == [len(one.rows) for one in journal.batches(books, booked.headers)]
+
+
+# --- order of lines, rate and its source
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("rules", ["2241 0 300", "6602 100 0", "6602 200 0"]),
+        ("debits_first", ["6602 100 0", "6602 200 0", "2241 0 300"]),
+        ("source", ["2241 0 300", "6602 100 0", "6602 200 0"]),
+    ],
+)
+def test_the_order_of_the_lines_is_declared(tmp_path: Path, order: str, expected: list[str]) -> None:
+    blocks = JOURNAL.split("  - purpose:")
+    turned = (
+        "  - purpose:".join([blocks[0], blocks[3].split("rates:")[0], blocks[1]])
+        + "rates:"
+        + JOURNAL.split("rates:")[1]
+    )
+    text = turned.replace("lines:\n", f"line_order: {order}\nlines:\n", 1)
+
+    booked = book(bundle(tmp_path, journals=text), expense_lines("gross_minor\n 100\n 200"))
+
+    assert expected == shown(booked.lines, *SIDES)
+
+
+def test_the_rate_is_pinned_with_its_date_and_source(tmp_path: Path) -> None:
+    rates = "document_currency,base_currency,rate,valid_from,valid_to,source\nUSD,CNY,7.1,2026-01-01,,ECB\n"
+    books = bundle(tmp_path, rates=rates, journals=JOURNAL.replace("rates: {", "rates: {date: document_date, "))
+
+    booked = book(books, expense_lines("document_currency gross_minor\n USD 100"))
+
+    assert ["7.1 2026-02-03 ECB"] == shown(booked.headers, "rate", "rate_date", "rate_source")
+
+
+def test_what_rounding_left_is_on_the_header(tmp_path: Path) -> None:
+    booked = book(bundle(tmp_path), expense_lines("document_currency gross_minor\n USD 105\n USD 105\n USD 105"))
+
+    assert ["-1"] == shown(booked.headers, "rounding_minor")
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        (JOURNAL.replace("lines:\n", "one_per: [cost]\nlines:\n", 1), "one_per: no field 'cost'"),
+        (
+            JOURNAL.replace("lines:\n", "one_per: [report_id]\nlines:\n", 1),
+            "`one_per: report` is one journal for each report",
+        ),
+        (JOURNAL.replace("    amount: net\n", "    amount: net\n    per: tax\n"), "`per: tax` takes one of"),
+        (JOURNAL.replace("    amount: net\n", "    amount: net\n    allocate: x\n"), "no allocation 'x'"),
+        (JOURNAL.replace("    amount: net\n", "    amount: net\n    books: bearer\n"), "needs `intercompany`"),
+        (JOURNAL.replace("closed_period: hold", "closed_period: accrue"), "needs an `accrual` account"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_when_loaded(tmp_path: Path, text: str, detail: str) -> None:
+    with pytest.raises(ConfigurationError, match=detail.replace("[", r"\[")):
+        bundle(tmp_path, journals=text)
+
+
+def test_every_journal_still_has_one_report_behind_it(tmp_path: Path) -> None:
+    booked = book(bundle(tmp_path), expense_lines("report_id gross_minor\n R1 1\n R2 2"))
+
+    assert booked.reports["journal_id"].tolist() == booked.headers["journal_id"].tolist()
+    assert [*model.REPORT_KEY] == [c for c in booked.reports.columns if c in model.REPORT_KEY]
