@@ -67,7 +67,8 @@ JOURNAL_LINE_COLUMNS: Final = [
 ]  # fmt: skip
 # Lineage: which part of a journal line's amount came from which expense line.
 LINEAGE_COLUMNS: Final = [
-    "journal_key", "line_no", "report_no", "source_row", "expense_line_no", "allocation_no", "amount_minor", "base_minor",
+    "journal_key", "line_no", "report_no", "source_row", "expense_line_no", "allocation_no", "amount_minor",
+    "base_minor",
 ]  # fmt: skip
 # Which report versions are in which journal: report_no counts them, journal_id is the identity of each one's own.
 JOURNAL_REPORT_COLUMNS: Final = ["journal_key", "report_no", *REPORT_KEY, "document_currency", "journal_id"]

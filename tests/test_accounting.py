@@ -1,4 +1,4 @@
-"""What accountants ask of a journal: several taxes, allocations, groups, other companies' books, accruals, long claims."""
+"""What accountants ask: several taxes, allocations, groups, other companies' books, accruals, long claims."""
 
 from __future__ import annotations
 
@@ -221,7 +221,8 @@ def test_the_claims_of_an_employee_and_day_are_one_journal_with_drill_back(tmp_p
     booked = book(
         books,
         expense_lines(
-            "report_id employee_id gross_minor payer\n R1 E1 100 CARD\n R2 E1 200 CARD\n R3 E2 400 CARD\n R2 E1 50 EMPLOYEE"
+            "report_id employee_id gross_minor payer\n"
+            " R1 E1 100 CARD\n R2 E1 200 CARD\n R3 E2 400 CARD\n R2 E1 50 EMPLOYEE"
         ),
     )
 
@@ -349,7 +350,8 @@ def test_a_bearer_outside_the_feed_and_a_closed_bearer_hold_the_report(tmp_path:
 
     found = refused(
         books,
-        "report_id cost_center approved_at gross_minor\n R1 0030 2026-02-10 100\n R2 0020 2026-03-10 100\n R3 0010 2026-03-10 5",
+        "report_id cost_center approved_at gross_minor\n"
+        " R1 0030 2026-02-10 100\n R2 0020 2026-03-10 100\n R3 0010 2026-03-10 5",
     )
 
     assert ["R1 COMPANY C9", "R2 PERIOD_CLOSED 2026-03"] == found
@@ -400,7 +402,8 @@ def test_a_foreign_claim_is_accrued_at_its_rate_and_the_accrual_comes_to_nothing
 @pytest.mark.parametrize(
     ("policy", "state", "expected"),
     [
-        ("hold", "closed", "PERIOD_CLOSED"), ("hold", "accrual", "PERIOD_CLOSED"), ("hold", "open", "2026-02-10 original"),
+        ("hold", "closed", "PERIOD_CLOSED"), ("hold", "accrual", "PERIOD_CLOSED"),
+        ("hold", "open", "2026-02-10 original"),
         ("next_open", "closed", "2026-03-01 original"), ("next_open", "accrual", "2026-03-01 original"),
         ("accrue", "closed", "PERIOD_CLOSED"), ("accrue", "open", "2026-02-10 original"),
         ("accrue", "accrual", "2026-03-01 original, 2026-02-10 accrual, 2026-03-01 accrual_reversal"),

@@ -50,7 +50,8 @@ def credit(minor: int, base: int | None = None) -> dict[str, Any]:
 
 def journal(*rows: dict[str, Any]) -> pd.DataFrame:
     return frame(
-        model.JOURNAL_COLUMNS, *rows, numbers=("lines", "debit_minor", "base_debit_minor", "rounding_minor"), journal_id="0" * 64,
+        model.JOURNAL_COLUMNS, *rows, numbers=("lines", "debit_minor", "base_debit_minor", "rounding_minor"),
+        journal_id="0" * 64,
         journal_key=KEY, company="CN01", report_id="R1", report_version="1", purpose="original",
         posting_date="2026-03-31", period="2026-03", currency="USD", base_currency="CNY", rate="7.1234",
         original_date="2026-03-31", rate_date="2026-03-31", rate_source="", rounding_minor=0, belongs_to="",

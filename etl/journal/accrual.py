@@ -1,4 +1,4 @@
-"""A period that is open for accruals only: the cost is accrued there and reversed where the journal itself is posted."""
+"""A period open for accruals only: the cost is accrued there, and reversed where the journal itself is posted."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def with_accruals(
 def _moved(bundle: mapping.Bundle, heads: pd.DataFrame) -> Ints:
     shifted = ((heads["original_date"] != heads["posting_date"]) & (heads["belongs_to"] == "")).to_numpy(dtype=bool)
     accruing = [mapping.period_policy(bundle, company) == "accrue" for company in heads["company"][shifted]]
-    return np.flatnonzero(shifted)[np.array(accruing, dtype=bool)]
+    return np.asarray(np.flatnonzero(shifted)[np.array(accruing, dtype=bool)], dtype=np.int64)
 
 
 def _heads(heads: pd.DataFrame, rows: Ints, purpose: str) -> pd.DataFrame:

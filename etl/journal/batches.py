@@ -33,7 +33,8 @@ class Batch:
 def batches(bundle: mapping.Bundle, headers: pd.DataFrame) -> Iterator[Batch]:
     """Cut journals into batches of one company, period and target.
 
-    At most `batch.journals_max` journals each, and as many lines as the target's `batch_lines_max`. The id is made of the members' keys and contents, so the same journals make the same batch.
+    At most `batch.journals_max` journals each, and as many lines as the target's `batch_lines_max`. The id is made of
+    the members' keys and contents, so the same journals make the same batch.
     """
     bound = min(int(bundle.feed.get("batch", {}).get("journals_max", "20000")), JOURNALS_PER_BATCH_MAX)
     codes, first = model.groups(headers, ["company", "period"])

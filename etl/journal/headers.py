@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -209,6 +209,6 @@ def accepted(heads: pd.DataFrame, reports: pd.DataFrame, rejected: pd.DataFrame)
 
 def links(reports: pd.DataFrame, heads: pd.DataFrame) -> pd.DataFrame:
     """The reports of the groups that are booked, with the key of the group's own journal."""
-    own: dict[str, Any] = heads[(heads["belongs_to"] == "").to_numpy(dtype=bool)].set_index("group")["journal_key"]
+    own: pd.Series = heads[(heads["belongs_to"] == "").to_numpy(dtype=bool)].set_index("group")["journal_key"]
     out = reports[reports["group"].isin(list(own.index))].reset_index(drop=True)
     return out.assign(journal_key=model.texts(out["group"].map(own).tolist()))

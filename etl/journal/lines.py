@@ -75,7 +75,7 @@ def _order(bundle: mapping.Bundle, lines: pd.DataFrame, parts: pd.DataFrame, jou
 
 
 def _merging(rules: Sequence[Mapping[str, Any]]) -> Ints:
-    """For each rule the first rule that its lines merge with, -1 when they do not: `yes` is itself, a name is shared."""
+    """For each rule the first one its lines merge with, -1 when they do not: `yes` is itself, a name is shared."""
     named: dict[str, int] = {}
     out = [
         -1 if word == "no" else number if word == "yes" else named.setdefault(word, number)
@@ -236,14 +236,13 @@ def _with_sides(bundle: mapping.Bundle, heads: pd.DataFrame, merged: pd.DataFram
 
 
 def _one_sided(rules: Sequence[Mapping[str, Any]]) -> Bools:
-    into = _merging(rules)
+    """Rules whose lines keep to their own side."""
+    into = np.where(_merging(rules) >= 0, _merging(rules), np.arange(len(rules))).tolist()
     sides: dict[int, set[str]] = {}
-    for number, rule in enumerate(rules):
-        sides.setdefault(int(into[number]) if into[number] >= 0 else number, set()).add(rule["side"])
-    return np.array(
-        [bool(r["side"]) and len(sides[int(i) if i >= 0 else n]) == 1 for n, (r, i) in enumerate(zip(rules, into, strict=True))],
-        dtype=bool,
-    )  # fmt: skip
+    for target, rule in zip(into, rules, strict=True):
+        sides.setdefault(target, set()).add(rule["side"])
+    kept = [bool(rule["side"]) and len(sides[target]) == 1 for target, rule in zip(into, rules, strict=True)]
+    return np.array(kept, dtype=bool)
 
 
 def _content_hashes(heads: pd.DataFrame, merged: pd.DataFrame, starts: Ints) -> list[str]:

@@ -1,4 +1,4 @@
-"""A journal with more lines than its ERP takes in one document becomes several, each balanced over a clearing account."""
+"""A journal with more lines than its ERP takes becomes several, each balanced over a clearing account."""
 
 from __future__ import annotations
 

@@ -5,6 +5,6 @@ from etl.mapping.bundle import Bundle, check, feed_names, load
 from etl.mapping.parts import Applied, apply, rule_number, rules
 
 __all__ = [
-    "Applied", "Bundle", "Faults", "apply", "check", "evaluate", "feed_names", "fill", "load", "period_policy", "reject_frame",
-    "rule_number", "rules",
+    "Applied", "Bundle", "Faults", "apply", "check", "evaluate", "feed_names", "fill", "load", "period_policy",
+    "reject_frame", "rule_number", "rules",
 ]  # fmt: skip

@@ -257,7 +257,7 @@ def _taken(rule: Mapping[str, Any], lines: pd.DataFrame, taxes: Taxes) -> tuple[
 def _allocated(
     bundle: Bundle, name: str, rows: Ints, amount: Ints, part: pd.DataFrame, faults: Faults
 ) -> tuple[Ints, Ints, pd.DataFrame]:
-    """Each amount divided among the parts of its key, with the fields that the parts set; parts of zero are left out."""
+    """Each amount divided among the parts of its key, with the fields the parts set; parts of zero are left out."""
     allocation = bundle.allocations[name]
     found = allocation.expand(part)
     at = f"tables/{allocation.table.file}"

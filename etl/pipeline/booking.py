@@ -156,11 +156,11 @@ def _of_reports(journals: journal.Journals, rejects: pd.DataFrame) -> pd.DataFra
 
 def _restricted(journals: journal.Journals, headers: pd.DataFrame) -> journal.Journals:
     keys = set(headers["journal_key"])
-    parts = [
+    lines, lineage, reports = (
         frame.loc[frame["journal_key"].isin(keys)].reset_index(drop=True)
         for frame in (journals.lines, journals.lineage, journals.reports)
-    ]
-    return journal.Journals(headers.reset_index(drop=True), *parts, journals.rejects)
+    )
+    return journal.Journals(headers.reset_index(drop=True), lines, lineage, reports, journals.rejects)
 
 
 def _of_target(bundle: mapping.Bundle, journals: journal.Journals, target: str) -> tuple[pd.DataFrame, pd.DataFrame]:

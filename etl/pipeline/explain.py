@@ -27,7 +27,8 @@ from validations import rules
 Facts = dict[str, Any]
 AMOUNTS: Final = {
     "gross": "the gross amount", "net": "gross less reclaimable tax", "tax": "the tax",
-    "untaxed": "gross less tax", "reclaimable_tax": "the reclaimable tax", "non_reclaimable_tax": "tax less reclaimable tax",
+    "untaxed": "gross less tax", "reclaimable_tax": "the reclaimable tax",
+    "non_reclaimable_tax": "tax less reclaimable tax",
 }  # fmt: skip
 # Lines that no rule of a mapping writes and that come from no expense line alone.
 OWN: Final = {

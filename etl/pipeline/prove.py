@@ -50,8 +50,8 @@ def _compare(context: Context, batches: list[Batch], period: str, at: str) -> Re
     members = context.store.members(feed_id=context.feed_id, period=period)
     hours = int(context.bundle.feed["acknowledge_within_hours"])
     return compare(
-        outcomes[[*OUTCOME_COLUMNS, "journal_key"]], journals[model.JOURNAL_COLUMNS], pd.concat(lines or [empty], ignore_index=True),
-        members, _erp_lines(context, journals, period), at, hours,
+        outcomes[[*OUTCOME_COLUMNS, "journal_key"]], journals[model.JOURNAL_COLUMNS],
+        pd.concat(lines or [empty], ignore_index=True), members, _erp_lines(context, journals, period), at, hours,
     )  # fmt: skip
 
 

@@ -195,7 +195,7 @@ class Store:
         run_id: str = "",
         report_id: str = "",
         journal_key: str = "",
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame:  # fmt: skip
         """Outcomes of report versions, one row per document currency, with their journal_key."""
         with self._read() as connection:
             return reports.outcomes(connection, feed_id, landings, run_id, report_id, journal_key)
