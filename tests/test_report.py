@@ -25,7 +25,7 @@ from etl.reconcile import BREAK_COLUMNS, Reconciliation
 from etl.report import page, tables, words
 
 AT = "2026-04-02T12:00:05Z"
-NAMES = ["report.html", "report.xlsx", "breaks.csv", "totals.csv", "documents.csv"]
+NAMES = ["report.html", "report.xlsx", "breaks.csv", "totals.csv", "documents.csv", "moved.csv", "rounding.csv"]
 HISTORY = [
     {"at": "2026-03-31T02:00:00Z", "posted": 4, "breaks": 2, "quarantined": 0},
     {"at": "2026-04-01T02:00:00Z", "posted": 6, "breaks": 0, "quarantined": 1},
@@ -379,9 +379,27 @@ def test_harmless_text_is_left_alone() -> None:
     assert tables.harmless(texts).tolist() == texts.tolist()
 
 
+def test_what_was_moved_and_what_rounding_left_over_is_listed(tmp_path: Path) -> None:
+    books = Books()
+    moved = books.claim("R1", {"660201": 10_000})
+    rounded = books.claim("R2", {"660201": 300}, currency="USD", rate=7, rounding=-1)
+    world = books.world()
+    world = world.having("journals", lambda f: f["journal_key"] == moved, original_date="2026-02-27")
+    world = world.having("journals", lambda f: f["journal_key"] == rounded, rounding_minor=-1)
+
+    files = written(tmp_path, world)
+
+    assert [("2026-02-27", "2026-03-31", "100.00")] == [
+        (row["own_date"], row["posted_on"], row["debit"]) for row in table(files["moved.csv"])
+    ]
+    assert [("R2", "CNY", "-0.01")] == [(r["report_id"], r["currency"], r["rounding"]) for r in table(files["rounding.csv"])]
+    page = files["report.html"].read_text("utf-8")
+    assert "2026-02-27" in page and '<td class="n">-0.01</td>' in page
+
+
 def test_the_workbook_holds_real_numbers_with_the_currencys_decimals(tmp_path: Path) -> None:
     book = openpyxl.load_workbook(io.BytesIO(written(tmp_path, troubled())["report.xlsx"]))
-    assert book.sheetnames == ["Summary", "Totals", "Documents", "Breaks", "Quarantine"]
+    assert book.sheetnames == ["Summary", "Totals", "Documents", "Breaks", "Moved", "Rounding", "Quarantine"]
     for sheet in book:
         assert sheet.freeze_panes == "A2"
         assert all(sheet.column_dimensions[cell.column_letter].width >= 9 for cell in sheet[1])

@@ -37,6 +37,12 @@ TOTAL_COLUMNS: Final = [
     "company", "currency", "account", "period", "count_here", "count_erp", "debit_here_minor", "credit_here_minor",
     "debit_erp_minor", "credit_erp_minor", "difference_minor", "open_minor",
 ]  # fmt: skip
+MOVED_COLUMNS: Final = [
+    "company", "report_id", "journal_key", "purpose", "original_date", "posting_date", "currency", "debit_minor",
+]  # fmt: skip
+ROUNDING_COLUMNS: Final = [
+    "company", "period", "report_id", "journal_key", "document_currency", "rate", "currency", "rounding_minor",
+]  # fmt: skip
 STAGES: Final = (
     "landed", *model.OUTCOMES, "journaled", "loaded", "posted", "rejected", "in_flight", "missing",
 )  # fmt: skip
@@ -59,6 +65,8 @@ class Reconciliation:
     breaks: BREAK_COLUMNS, one row per document and kind of difference; amount_minor is what is at stake, never < 0.
     conservation: one sentence for each way in which landed is not accounted for; empty when it is.
     reports: whole report versions landed, and of each outcome, whatever their currencies.
+    moved: MOVED_COLUMNS, every journal that the period policy put on another date than its own.
+    rounding: ROUNDING_COLUMNS, the rounding ledger: what each conversion left over, in base currency (`currency`).
     """
 
     as_of: str
@@ -68,6 +76,8 @@ class Reconciliation:
     breaks: pd.DataFrame
     conservation: tuple[str, ...]
     reports: dict[str, int]
+    moved: pd.DataFrame
+    rounding: pd.DataFrame
 
 
 def explained(reconciliation: Reconciliation) -> bool:
@@ -105,13 +115,24 @@ def reconcile(
     return Reconciliation(
         as_of=as_of, totals=_totals(book), stages=_stages(book, outcomes, live, answers), breaks=breaks,
         documents=_documents(book, live, found), conservation=tuple(sentences.unique().tolist()),
-        reports=_reports(outcomes),
+        reports=_reports(outcomes), moved=_moved(journals), rounding=_rounding(journals),
     )  # fmt: skip
 
 
 def _reports(outcomes: pd.DataFrame) -> dict[str, int]:
     whole = outcomes.drop_duplicates(["landing_sha256", *model.REPORT_KEY])["outcome"]
     return {"landed": len(whole), **{name: int((whole == name).sum()) for name in model.OUTCOMES}}
+
+
+def _moved(journals: pd.DataFrame) -> pd.DataFrame:
+    moved = journals[(journals["original_date"] != "") & (journals["original_date"] != journals["posting_date"])]
+    return moved[MOVED_COLUMNS].sort_values(["company", "posting_date", "journal_key"], ignore_index=True)
+
+
+def _rounding(journals: pd.DataFrame) -> pd.DataFrame:
+    rounded = journals[journals["rounding_minor"] != 0]
+    rounded = rounded.rename(columns={"currency": "document_currency", "base_currency": "currency"})
+    return rounded[ROUNDING_COLUMNS].sort_values(["company", "period", "journal_key"], ignore_index=True)
 
 
 def _in_erp(book: Book) -> Flags:

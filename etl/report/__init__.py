@@ -1,7 +1,7 @@
-"""The report of a reconciliation, for finance: a page, a workbook and three tables.
+"""The report of a reconciliation, for finance: a page, a workbook and five tables.
 
 report.html (self-contained, no script, printable), report.xlsx (real numbers, text never a formula), breaks.csv,
-totals.csv, documents.csv (for people: text that a spreadsheet would run is made harmless). Equal inputs give equal
+totals.csv, documents.csv, moved.csv, rounding.csv (for people: text that a spreadsheet would run is made harmless). Equal inputs give equal
 bytes. No amount is computed here; they are only written out.
 """
 
@@ -26,7 +26,7 @@ def write(
     out: Path,
     at: str,
 ) -> list[Path]:
-    """Write the report into a folder; returns report.html, report.xlsx, breaks.csv, totals.csv, documents.csv.
+    """Write the report into a folder; returns report.html, report.xlsx and the tables.
 
     In: summary as `run --json` prints it (feed, landed, reasons, batches); history: {at, posted, breaks, quarantined}
     of earlier reconciliations, oldest first; at: the time to show, ISO UTC. Each file appears whole or not at all.
@@ -40,6 +40,8 @@ def write(
         "breaks.csv": tables.csv(reconciliation.breaks, tables.BREAKS),
         "totals.csv": tables.csv(reconciliation.totals, tables.TOTALS),
         "documents.csv": tables.csv(reconciliation.documents, tables.DOCUMENTS),
+        "moved.csv": tables.csv(reconciliation.moved, tables.MOVED),
+        "rounding.csv": tables.csv(reconciliation.rounding, tables.ROUNDING),
     }
     return [_put(out / name, content) for name, content in contents.items()]
 

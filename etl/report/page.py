@@ -80,8 +80,21 @@ def _bounded(reconciliation: Reconciliation, summary: Mapping[str, Any], rows: i
         "currencies": currencies[:rows], "currencies_all": len(currencies),
         "breaks": _records(reconciliation.breaks.head(rows), tables.BREAKS), "breaks_all": len(reconciliation.breaks),
         "totals": _records(differing.head(rows), tables.TOTALS), "totals_all": len(differing), "cells": len(totals),
+        "moved": _records(reconciliation.moved.head(rows), tables.MOVED), "moved_all": len(reconciliation.moved),
+        "rounded": _rounded(reconciliation.rounding)[:rows], "rounded_all": len(reconciliation.rounding),
         "batches": list(summary["batches"])[:rows], "batches_all": len(summary["batches"]),
     }  # fmt: skip
+
+
+def _rounded(ledger: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rounding ledger per company, period and currency: journals, and what they come to."""
+    keys = ["company", "period", "currency"]
+    sums = ledger.groupby(keys, dropna=False)["rounding_minor"].agg(["size", "sum"]).reset_index()
+    return [
+        {**{name: row[name] for name in keys}, "journals": int(row["size"]),
+         "rounding": amount(int(row["sum"]), str(row["currency"]))}
+        for row in sums.to_dict("records")
+    ]  # fmt: skip
 
 
 def _records(frame: pd.DataFrame, columns: Sequence[tables.Column]) -> list[dict[str, Any]]:

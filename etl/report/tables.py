@@ -71,6 +71,18 @@ SUMMARY: Final = (
     Column("what", "what", width=16), Column("company", "company", width=10), Column("currency", "currency", width=9),
     Column("count", "count", COUNT, 10), Column("amount", "amount_minor", AMOUNT, 20), Column("note", "note", width=90),
 )  # fmt: skip
+MOVED: Final = (
+    Column("company", "company", width=10), Column("report_id", "report_id", width=20),
+    Column("journal_key", "journal_key", width=20), Column("purpose", "purpose", width=18),
+    Column("own_date", "original_date", width=12), Column("posted_on", "posting_date", width=12),
+    Column("currency", "currency", width=9), Column("debit", "debit_minor", AMOUNT, 18),
+)  # fmt: skip
+ROUNDING: Final = (
+    Column("company", "company", width=10), Column("period", "period", width=9),
+    Column("report_id", "report_id", width=20), Column("journal_key", "journal_key", width=20),
+    Column("document_currency", "document_currency", width=9), Column("rate", "rate", width=14),
+    Column("currency", "currency", width=9), Column("rounding", "rounding_minor", AMOUNT, 18),
+)  # fmt: skip
 QUARANTINE: Final = (
     Column("code", "code", width=20), Column("reports", "reports", COUNT, 10), Column("meaning", "meaning", width=60),
     Column("owner", "owner", width=18), Column("next_step", "next_step", width=60),
@@ -143,7 +155,7 @@ def stage_rows(reconciliation: Reconciliation) -> pd.DataFrame:
 
 
 def workbook(reconciliation: Reconciliation, summary: Mapping[str, Any], told: Verdict, at: str) -> bytes:
-    """The workbook with the sheets Summary, Totals, Documents, Breaks, Quarantine."""
+    """The workbook with the sheets Summary, Totals, Documents, Breaks, Moved, Rounding, Quarantine."""
     content = io.BytesIO()
     options = {
         "constant_memory": True,
@@ -164,6 +176,8 @@ def workbook(reconciliation: Reconciliation, summary: Mapping[str, Any], told: V
         order = (documents["bucket"] == MATCHED).to_numpy().argsort(kind="stable")
         sheets.add("Documents", DOCUMENTS, documents.iloc[order])
         sheets.add("Breaks", BREAKS, reconciliation.breaks)
+        sheets.add("Moved", MOVED, reconciliation.moved)
+        sheets.add("Rounding", ROUNDING, reconciliation.rounding)
         sheets.add("Quarantine", QUARANTINE, quarantine(summary))
     return content.getvalue()
 
