@@ -392,7 +392,9 @@ def test_what_was_moved_and_what_rounding_left_over_is_listed(tmp_path: Path) ->
     assert [("2026-02-27", "2026-03-31", "100.00")] == [
         (row["own_date"], row["posted_on"], row["debit"]) for row in table(files["moved.csv"])
     ]
-    assert [("R2", "CNY", "-0.01")] == [(r["report_id"], r["currency"], r["rounding"]) for r in table(files["rounding.csv"])]
+    assert [("R2", "CNY", "-0.01")] == [
+        (r["report_id"], r["currency"], r["rounding"]) for r in table(files["rounding.csv"])
+    ]
     page = files["report.html"].read_text("utf-8")
     assert "2026-02-27" in page and '<td class="n">-0.01</td>' in page
 
