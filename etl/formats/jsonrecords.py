@@ -2,7 +2,8 @@
 
 Numbers are their exact text and never a float. A name that stands twice in an object, a name that the mapping neither
 reads nor leaves out, and an object where a value is expected refuse the whole file. What is missing or null is "".
-An element with nothing below it keeps a row of its own, so that no amount disappears. `source_row` counts the rows.
+An element with nothing below it keeps a row of its own, so that no amount disappears; a column that several levels
+give is the deepest one's. `source_row` counts the rows.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from etl.formats.levels import Cell, JsonFormat, Level, Path
 
 # A string without its end reaches to the end of the text: one pass, whatever stands there.
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+NUMBER_CHARACTERS_MAX: Final = 100
 _OPEN, _CLOSE = (b"[", b"{"), (b"]", b"}")
 Row = dict[str, str]
 
@@ -85,7 +87,7 @@ class _Reader:
             raise FileRejected("SIZE", file=self.name, found=f"{depth} levels", limit=self.rules.limits["depth"])
         try:
             return json.loads(
-                text, parse_float=_Number, parse_int=_Number, parse_constant=_refuse_constant,
+                text, parse_float=_number, parse_int=_number, parse_constant=_refuse_constant,
                 object_pairs_hook=self._object,
             )  # fmt: skip
         except json.JSONDecodeError as error:
@@ -251,6 +253,12 @@ def _depth(bare: bytes) -> int:
     for opening, closing in zip(_OPEN, _CLOSE, strict=True):
         step += (signs == opening[0]).astype(np.int32) - (signs == closing[0])
     return int(np.cumsum(step).max(initial=0))
+
+
+def _number(text: str) -> _Number:
+    if len(text) > NUMBER_CHARACTERS_MAX:
+        raise _Unsound(f"a number has {len(text)} characters", text)
+    return _Number(text)
 
 
 def _refuse_constant(word: str) -> NoReturn:

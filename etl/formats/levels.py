@@ -51,7 +51,7 @@ class Level:
     known: Mapping[Path, tuple[frozenset[str], tuple[str, ...]]]
 
     def columns(self) -> Iterator[str]:
-        """Every column of this level and below; one that several branches give stands several times."""
+        """Every column of this level and below; one that several levels give stands several times."""
         yield from [self.number] * bool(self.number)
         yield from self.cells
         for level in self.below:
@@ -94,8 +94,6 @@ class JsonFormat:
             if self.limits[name] > bound
         ]
         found += [("format.records", f"{SOURCE_ROW} is our own") for _ in range(SOURCE_ROW in self.columns)]
-        twice = sorted(_given_twice(self.records, frozenset()))
-        found += [("format.records", f"column {name!r} is given by a level above it too") for name in twice]
         return found
 
 
@@ -136,10 +134,3 @@ def _known(reads: list[Path], ignored: list[Path]) -> dict[Path, tuple[frozenset
         names.setdefault(one[:-1], set())
         patterns.setdefault(one[:-1], []).append(one[-1])
     return {at: (frozenset(found), tuple(patterns.get(at, ()))) for at, found in sorted(names.items())}
-
-
-def _given_twice(level: Level, above: frozenset[str]) -> Iterator[str]:
-    mine = [level.number] * bool(level.number) + list(level.cells)
-    yield from {name for name in mine if name in above or mine.count(name) > 1}
-    for one in level.below:
-        yield from _given_twice(one, above | set(mine))
