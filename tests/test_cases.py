@@ -1,4 +1,4 @@
-"""Every case of the bad-input catalogue that delimited or JSON files, their names or values show has a test by its number.
+"""Every case of the bad-input catalogue that delimited or JSON files can show has a test by its number.
 
 The number stands in the test's name (test_b86_...) or in the id of its parameter ("B86 tax above amount").
 """

@@ -258,7 +258,7 @@ def test_a_declaration_that_contradicts_itself_is_refused(change: dict[str, Any]
 
 
 def test_a_reader_refuses_a_declaration_that_contradicts_itself() -> None:
-    with pytest.raises(ConfigurationError, match="format.limits.bytes"):
+    with pytest.raises(ConfigurationError, match=r"format\.limits\.bytes"):
         JsonFormat.of({**FORMAT, "limits": {"bytes": str(2**40)}})
 
 

@@ -1,8 +1,8 @@
 """Dates and times as declared, and no other way: ISO text out, local times as UTC.
 
 Formats are built from %Y %m %d %-m %-d %H %M %S %f %z and the signs between them. `%-m` and `%-d` take one or two
-digits, `%f` a fraction of a second of any length, which is dropped; all others a fixed number. A local time that a clock change skips or repeats is refused unless the mapping says
-which of the two is meant (`repeated_hour: first | second`).
+digits, `%f` a fraction of a second, which is dropped; all others a fixed number. A local time that a clock change skips
+or repeats is refused unless the mapping says which of the two is meant (`repeated_hour: first | second`).
 """
 
 from __future__ import annotations

@@ -114,8 +114,8 @@ def check(source: Mapping[str, Any]) -> list[ConfigurationError]:
     except ConfigurationError as error:
         path = str(error.facts["field"])
         return [_problem(source, tuple(path.split(".")), str(error.facts["detail"]))]
-    plan = _read(source)
-    found = [*_fields(plan, format.columns), *_unpivot(plan, format.columns), *_split(plan), *_sums(plan, format.columns)]
+    plan, columns = _read(source), format.columns
+    found = [*_fields(plan, columns), *_unpivot(plan, columns), *_split(plan), *_sums(plan, columns)]
     return [_problem(source, path, detail) for path, detail in found]
 
 

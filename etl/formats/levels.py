@@ -9,8 +9,7 @@ from typing import Any, Final
 from etl.errors import ConfigurationError
 from etl.formats.layout import FIELD_CHARACTERS_MAX, ROWS_MAX, SOURCE_ROW
 
-JSON_BYTES_MAX: Final = 64 * 2**20
-DEPTH_MAX: Final = 64
+LIMITS: Final = {"bytes": 64 * 2**20, "rows": ROWS_MAX, "field_characters": FIELD_CHARACTERS_MAX, "depth": 64}
 # What the YAML may raise a limit to; a document is held in memory whole.
 LIMIT_BOUNDS: Final = {
     "bytes": 512 * 2**20, "rows": ROWS_MAX, "field_characters": FIELD_CHARACTERS_MAX, "depth": 200,
@@ -74,8 +73,7 @@ class JsonFormat:
         count = _path(format["count"]) if "count" in format else ()
         ignored = [_path(one) for one in format.get("ignored", [])]
         root = Level((), "", {}, {}, (records,), _known([records.array, *([count] if count else [])], ignored))
-        usual = {"bytes": JSON_BYTES_MAX, "rows": ROWS_MAX, "field_characters": FIELD_CHARACTERS_MAX, "depth": DEPTH_MAX}
-        limits = {name: int(format.get("limits", {}).get(name, value)) for name, value in usual.items()}
+        limits = {name: int(format.get("limits", {}).get(name, value)) for name, value in LIMITS.items()}
         read = cls(root, records, count, limits)
         for field, detail in read.problems():
             raise ConfigurationError("SCHEMA", file="source mapping", line=1, field=field, detail=detail)
