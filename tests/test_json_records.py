@@ -186,6 +186,14 @@ def test_a_document_is_refused_whole_with_the_line(content: bytes, said: str) ->
     assert said in refusal(content)
 
 
+def test_a_page_that_ends_anywhere_before_its_end_is_refused() -> None:
+    whole = page(claim('{"amount": 1.5, "account": "é\\"1"}', advances=[{"amount": -3}]))
+    codes = {refusal(whole[:end]).partition(" ")[0] for end in range(len(whole))}
+
+    assert codes == {"EMPTY", "INCOMPLETE", "SYNTAX", "ENCODING"}
+    assert len(read(whole).frame) == 2
+
+
 def test_limits_on_size_rows_and_texts() -> None:
     lines = page(claim('{"amount": 1}', '{"amount": 2}', advances=[{"amount": 1}, {"amount": 2}]))
 

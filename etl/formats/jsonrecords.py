@@ -25,9 +25,11 @@ from etl.formats.delimited import RawFile
 from etl.formats.encodings import line_at, to_utf8
 from etl.formats.layout import SOURCE_ROW
 from etl.formats.levels import Cell, JsonFormat, Level, Path
+from etl.masking import masked
 
 # A string without its end reaches to the end of the text: one pass, whatever stands there.
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_LONE: Final = re.compile("[\ud800-\udfff]")
 NUMBER_CHARACTERS_MAX: Final = 100
 _OPEN, _CLOSE = (b"[", b"{"), (b"]", b"}")
 Row = dict[str, str]
@@ -107,7 +109,7 @@ class _Reader:
         if len(found) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise _Unsound(f"{twice!r} stands twice in the object that ends here", "")
+            raise _Unsound(f"{masked(twice)!r} stands twice in the object that ends here", "")
         return found
 
     def counted(self, document: Any) -> str:
@@ -149,7 +151,7 @@ class _Reader:
         for path, expected in level.marks.items():
             written = self._text(element, path)
             if written not in ("", expected):
-                found = f"{'.'.join(path)} {written!r}"
+                found = f"{'.'.join(path)} {masked(written)!r}"
                 line = self._line(element)
                 raise FileRejected("ENVIRONMENT", file=self.name, line=line, found=found, expected=repr(expected))
         row = {name: self._cell(element, above, cell) for name, cell in level.cells.items()}
@@ -200,6 +202,9 @@ class _Reader:
             raise FileRejected("SIZE", file=self.name, found=found, limit=self.rules.limits["field_characters"])
         if "\0" in value:
             raise FileRejected("NUL", file=self.name, line=self._line(element))
+        if not value.isascii() and _LONE.search(value):
+            detail = f"half a character (a lone surrogate) in {'.'.join(path)}"
+            raise FileRejected("ENCODING", file=self.name, line=self._line(element), encoding="utf-8", detail=detail)
         return value
 
     def _check_names(self, element: Any, level: Level) -> None:
@@ -215,7 +220,7 @@ class _Reader:
                 continue
             unknown = [n for n in found if n not in names and not any(fnmatchcase(n, p) for p in patterns)]
             if unknown:
-                shown = ", ".join(repr(".".join((*at, name))) for name in unknown)
+                shown = ", ".join(repr(masked(".".join((*at, name)))) for name in unknown)
                 raise FileRejected("UNKNOWN_COLUMN", file=self.name, line=self._line(found), found=shown)
             self.seen.add(key)
 
@@ -237,11 +242,7 @@ class _Reader:
         """The rows as text columns; a column that a row's branch does not give is ""."""
         columns: dict[str, Any] = {}
         for name in dict.fromkeys(self.rules.records.columns()):
-            try:
-                cells = pa.array([str(row.get(name, "")) for row in rows], type=pa.large_string())
-            except UnicodeEncodeError as error:
-                detail = f"half a character (a lone surrogate) in {name}"
-                raise FileRejected("ENCODING", file=self.name, line=1, encoding="utf-8", detail=detail) from error
+            cells = pa.array([str(row.get(name, "")) for row in rows], type=pa.large_string())
             columns[name] = pd.Series(pd.array(cells, dtype="str"))
         return pd.DataFrame({**columns, SOURCE_ROW: np.arange(1, len(rows) + 1, dtype=np.int64)})
 
