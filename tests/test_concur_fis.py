@@ -248,7 +248,7 @@ def page(*documents: dict[str, Any]) -> bytes:
 
 
 def report(*entries: dict[str, Any], applied: Sequence[dict[str, Any]] = (), **more: Any) -> dict[str, Any]:
-    """A report R1 in USD of company 821599."""
+    """A report R1 in USD of Concur's entity 821599."""
     head = {"reportId": "R1", "revisionNumber": "1", "employeeCurrencyAlphaCode": "USD", "isTest": "N",
             "reportPaymentProcessingDate": "2019-05-28T18:00:00.123Z"}  # fmt: skip
     document = {"employee": {"employeeId": "E1"}, "report": head | more, "expenseEntry": list(entries)}
@@ -340,6 +340,7 @@ def test_a_run_posts_every_document_once_and_bean_check_accepts_the_books(
     assert [29, 27, 0, 2] == [run[name]["reports"] for name in ("landed", "accepted", "quarantined", "duplicate")]
     assert {"reconciled"} == {batch["state"] for batch in run["batches"]}
     assert 27 == sum(batch["journals"] for batch in run["batches"])
+    assert {"C192544", "C821599"} < {batch["company"] for batch in run["batches"]}
     assert {"beancount_concur", "oracle_ebs_gl_interface"} == {batch["target"] for batch in run["batches"]}
     assert len(files) >= 8
     assert [(0, "")] * len(files) == [(one.returncode, one.stdout + one.stderr) for one in checked]
@@ -402,7 +403,7 @@ HELD = {
     ),
     "payer and payee that nobody knows": (
         report(entry(pays("COMP", "BANK", 10))),
-        ["MAPPING_GAP: settlement.account: no row for 821599, COMP, BANK in tables/concur_fis_counter.csv."],
+        ["MAPPING_GAP: settlement.account: no row for C821599, COMP, BANK in tables/concur_fis_counter.csv."],
     ),
     "no account, and not personal": (
         report(entry(pays("COMP", "EMPL", 10, None))),
@@ -410,7 +411,7 @@ HELD = {
     ),
     "no account, personal, no clearing account": (
         report(entry(pays("COMP", "CBCP", 10, None), entryIsPersonal="Y")),
-        ["MAPPING_GAP: expense.account: no row for 821599 in tables/concur_fis_clearing.csv."],
+        ["MAPPING_GAP: expense.account: no row for C821599 in tables/concur_fis_clearing.csv."],
     ),
     "an advance on the credit side": (
         advance(debitOrCredit="CR"),
@@ -428,7 +429,7 @@ HELD = {
     "a tax code without an account": (
         report(entry(pays("COMP", "EMPL", 24, amountNetOfTax=20, amountNetOfReclaim=21, taxGuid=["t1"]),
                      taxes=[TAX | {"taxCode": "X9"}])),
-        ["MAPPING_GAP: input_tax.account: no row for 821599, X9 in tables/concur_fis_tax.csv."],
+        ["MAPPING_GAP: input_tax.account: no row for C821599, X9 in tables/concur_fis_tax.csv."],
     ),
     "an entry that is not fully allocated": (
         report(entry(pays("COMP", "EMPL", 10), entryApprovedAmount=10.01)),
