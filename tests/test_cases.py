@@ -1,4 +1,4 @@
-"""Every case of the bad-input catalogue that delimited files, their names or values can show has a test by its number.
+"""Every case of the bad-input catalogue that delimited or JSON files can show has a test by its number.
 
 The number stands in the test's name (test_b86_...) or in the id of its parameter ("B86 tax above amount").
 """
@@ -13,11 +13,10 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 CASES = range(1, 134)
-# Cases that no delimited file can show, with the reason.
+# Cases that no delimited or JSON file can show, with the reason.
 ELSEWHERE = {
     **dict.fromkeys(range(45, 54), "a cell, sheet or macro of an Excel workbook; a workbook is refused whole (B44)"),
     **dict.fromkeys(range(54, 62), "an element, entity or envelope of XML; XML is refused whole (B44)"),
-    **dict.fromkeys(range(62, 69), "a value or document of JSON; no source of ours is JSON"),
     69: "a page of a web service; no source of ours has pages",
     70: "a list of a web service; an empty file is B14 and B15, an unusual volume B133",
 }

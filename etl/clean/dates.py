@@ -1,8 +1,8 @@
 """Dates and times as declared, and no other way: ISO text out, local times as UTC.
 
-Formats are built from %Y %m %d %-m %-d %H %M %S %z and the signs between them. `%-m` and `%-d` take one or two
-digits, all others a fixed number. A local time that a clock change skips or repeats is refused unless the mapping says
-which of the two is meant (`repeated_hour: first | second`).
+Formats are built from %Y %m %d %-m %-d %H %M %S %f %z and the signs between them. `%-m` and `%-d` take one or two
+digits, `%f` a fraction of a second, which is dropped; all others a fixed number. A local time that a clock change skips
+or repeats is refused unless the mapping says which of the two is meant (`repeated_hour: first | second`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _PIECES: Final = {
     "%H": "(?P<hour>[0-9]{2})",
     "%M": "(?P<minute>[0-9]{2})",
     "%S": "(?P<second>[0-9]{2})",
+    "%f": "(?P<fraction>[0-9]{1,9})",
     "%z": r"(?P<offset>Z|[+-](?:0[0-9]|1[0-4]):?[0-5][0-9])",
 }
 _PIECE: Final = re.compile(r"%-?[A-Za-z]|[^%]|%")

@@ -16,6 +16,7 @@ from etl.clean.identity import identify, line_numbers, source_rows
 from etl.clean.plan import CURRENCY_OF, Field, Plan
 from etl.clean.rejects import reject_frame
 from etl.clean.split import split_lines
+from etl.clean.sums import check_sums
 from etl.clean.unpivot import unpivot
 from etl.clean.values import Column, Fault, read, read_money
 from etl.clean.versions import version_by_content
@@ -55,6 +56,7 @@ def clean(
     identify(work)
     line_numbers(work)
     split_lines(work)
+    check_sums(work)
     lines = _assemble(work)
     if "report_version" not in plan.fields:
         lines = version_by_content(lines)

@@ -11,10 +11,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl import model
+from etl import formats, model
 from etl.clean.dates import MONTHS, Calendar, unreadable_format
 from etl.errors import ConfigurationError
-from etl.formats import Format
 from etl.formats.layout import Notation
 
 # What a code may hold when the mapping declares no pattern: ASCII only, so that no look-alike letter passes.
@@ -73,6 +72,22 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """Columns of the raw file that must add up, per group of rows: the parts, and their total (added up or stated)."""
+
+    name: str
+    per: tuple[str, ...]
+    total: str
+    stated: str
+    parts: tuple[str, ...]
+
+    @property
+    def named(self) -> str:
+        """The column that holds the total."""
+        return self.total or self.stated
+
+
+@dataclass(frozen=True)
 class Plan:
     """How the raw rows of one source become expense lines; made by `Plan.of`."""
 
@@ -80,6 +95,7 @@ class Plan:
     fields: Mapping[str, Field]
     unpivot: Mapping[str, str]
     split: Split | None
+    sums: tuple[Sum, ...]
     notation: Notation
     calendar: Calendar
 
@@ -94,12 +110,12 @@ class Plan:
 def check(source: Mapping[str, Any]) -> list[ConfigurationError]:
     """Everything wrong with a source document that its schema cannot see, with file and line."""
     try:
-        format = Format.of(source["format"])
+        format = formats.declared(source["format"])
     except ConfigurationError as error:
         path = str(error.facts["field"])
         return [_problem(source, tuple(path.split(".")), str(error.facts["detail"]))]
-    plan = _read(source)
-    found = [*_fields(plan, format), *_unpivot(plan, format), *_split(plan)]
+    plan, columns = _read(source), format.columns
+    found = [*_fields(plan, columns), *_unpivot(plan, columns), *_split(plan), *_sums(plan, columns)]
     return [_problem(source, path, detail) for path, detail in found]
 
 
@@ -118,6 +134,7 @@ def _read(source: Mapping[str, Any]) -> Plan:
         fields={target: _field(target, entry, split) for target, entry in source["fields"].items()},
         unpivot=unpivot,
         split=_read_split(split) if split else None,
+        sums=tuple(_read_sum(name, entry) for name, entry in source.get("sums", {}).items()),
         notation=Notation(format.get("decimal", "."), format.get("thousands", "")),
         calendar=Calendar(
             dates=_listed(format.get("dates", [])),
@@ -160,7 +177,11 @@ def _read_split(split: Mapping[str, Any]) -> Split:
     return Split(split["weight"], int(split["whole"]) * 10**decimals, decimals, tuple(split["amounts"]))
 
 
-def _fields(plan: Plan, format: Format) -> Iterator[tuple[tuple[str, ...], str]]:
+def _read_sum(name: str, entry: Mapping[str, Any]) -> Sum:
+    return Sum(name, tuple(entry["per"]), entry.get("total", ""), entry.get("stated", ""), tuple(entry["parts"]))
+
+
+def _fields(plan: Plan, columns: frozenset[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     made = {"gross_minor", "expense_type", "line_no"} if plan.unpivot else set()
     for name in _NEEDED:
         if name not in plan.fields and name not in made:
@@ -172,7 +193,7 @@ def _fields(plan: Plan, format: Format) -> Iterator[tuple[tuple[str, ...], str]]
         if target in made:
             yield path, "unpivot makes this field"
         for column in field.columns:
-            if column not in format.columns:
+            if column not in columns:
                 yield path, f"no layout has a column {column!r}"
         for place in field.places:
             if plan.fields.get(place) and plan.fields[place].template:
@@ -212,9 +233,9 @@ def _calendar(kind: str, calendar: Calendar) -> Iterator[str]:
         yield f"format.time_zone: no zone is called {calendar.zone!r}"
 
 
-def _unpivot(plan: Plan, format: Format) -> Iterator[tuple[tuple[str, ...], str]]:
+def _unpivot(plan: Plan, columns: frozenset[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     for column in plan.unpivot:
-        if column not in format.columns:
+        if column not in columns:
             yield ("unpivot", "columns", column), f"no layout has a column {column!r}"
     if plan.unpivot and plan.split:
         yield ("split",), "a source is unpivoted or split, not both"
@@ -229,3 +250,12 @@ def _split(plan: Plan) -> Iterator[tuple[tuple[str, ...], str]]:
     for name in plan.split.amounts:
         if model.LINE_FIELDS.get(name) != model.MONEY:
             yield ("split", "amounts"), f"{name} is no amount"
+
+
+def _sums(plan: Plan, columns: frozenset[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for one in plan.sums:
+        for column in (*one.per, one.named, *one.parts):
+            if column not in columns:
+                yield ("sums", one.name), f"no layout has a column {column!r}"
+    if plan.sums and plan.unpivot:
+        yield ("sums",), "an unpivoted source has its own total: `report_total` in the feed"

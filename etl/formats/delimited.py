@@ -49,7 +49,7 @@ def read_delimited(content: bytes, name: str, format: Mapping[str, Any]) -> RawF
         raise FileRejected("SIZE", file=name, found=f"{len(content)} bytes", limit=rules.limits["bytes"])
     what = content_type(content)
     if what:
-        raise FileRejected("CONTENT_TYPE", file=name, found=what)
+        raise FileRejected("CONTENT_TYPE", file=name, found=what, expected="delimited text")
     text = to_utf8(content, name, rules.encoding)
     if not text or text.isspace():
         raise FileRejected("EMPTY", file=name)

@@ -45,7 +45,7 @@ class Booking:
 
 def read(bundle: mapping.Bundle, content: bytes, name: str) -> formats.RawFile:
     """The raw frame of a landed file; raises FileRejected."""
-    return formats.read_delimited(formats.unpack(content, name), name, bundle.source["format"])
+    return formats.read(formats.unpack(content, name), name, bundle.source["format"])
 
 
 def name_parts(bundle: mapping.Bundle, name: str) -> dict[str, str]:
