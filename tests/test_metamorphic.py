@@ -22,8 +22,8 @@ from etl.config import Document
 from etl.pipeline import booking
 
 COLUMNS = [
-    "Company", "Report", "Version", "Line", "Employee", "Type", "Date", "Approved", "Payer", "Currency", "Amount", "Code",
-    "Tax", "Center",
+    "Company", "Report", "Version", "Line", "Employee", "Type", "Date", "Approved", "Payer", "Currency", "Amount",
+    "Code", "Tax", "Center",
 ]  # fmt: skip
 SOURCE = f"""
 source: tiny
@@ -132,7 +132,8 @@ def records(draw: st.DrawFn, ids: str = "RST") -> list[Record]:
         code = draw(st.sampled_from(["", "FULL", "HALF", "NONE"]))
         taxed = cents * draw(st.integers(0, 20)) // 100 if code else 0
         out.append({
-            "Company": {"R": "C1", "S": "C2", "T": "C1"}.get(report, "C1"), "Report": f"{report}1", "Version": "1", "Line": str(number + 1),
+            "Company": {"R": "C1", "S": "C2", "T": "C1"}.get(report, "C1"), "Report": f"{report}1", "Version": "1",
+            "Line": str(number + 1),
             "Employee": f"E-{report}", "Type": draw(st.sampled_from(["TAXI", "HOTEL"])),
             "Date": f"2026-02-{1 + number:02}", "Approved": "2026-02-10T01:00:00Z",
             "Payer": draw(st.sampled_from(["EMPLOYEE", "CARD"])),
