@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from etl import clean, config, formats, mapping, model, money
 from etl.cli import main
 from etl.errors import ConfigurationError, FileRejected
-from etl.pipeline import booking
+from etl.pipeline import booking, cases
 from etl.store import Store
 from sandbox import concur_sae
 from sandbox.concur_sae import Advance, Claim, Entry, Extract
@@ -29,6 +29,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 MAPPINGS = PROJECT / "mappings"
 BUNDLE = mapping.load(MAPPINGS, "concur_sae")
 EXAMPLES = Extract(7, "2026-03-02", CLAIMS, ADVANCES)
+CASES = cases.read(MAPPINGS, "concur_sae")
 TAXI = Claim("R1", "E1", (Entry("10.00", "Taxi", "6201"),))
 
 
@@ -153,6 +154,22 @@ def test_an_advance_paid_out_is_a_report_of_its_own_with_its_own_date_and_curren
     assert [("CA-70", "2026-02-10", "USD"), ("CA-71", "2026-02-11", "USD")] == list(
         zip(lines["report_id"], lines["approved_at"], lines["document_currency"], strict=True)
     )
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.path.stem for case in CASES])
+def test_a_case_that_finance_signs_comes_out_as_it_is_written(case: cases.Case) -> None:
+    assert case.expected == cases.outcome(BUNDLE, MAPPINGS / "tables", case.lines)
+
+
+def test_every_counter_account_and_tax_account_has_a_case() -> None:
+    accounts = {
+        row.cells[column]
+        for table, column in (("counter", "account"), ("tax", "tax_account"))
+        for rows in BUNDLE.tables[table].rows.values()
+        for row in rows
+    }
+
+    assert set() == {account for account in accounts if not any(f"  {account}  " in case.expected for case in CASES)}
 
 
 # --- the header, tied out to the last digit
@@ -304,6 +321,7 @@ def test_a_row_without_report_and_advance_is_quarantined_alone() -> None:
     [
         (163, "Parent Company", "MAPPING_GAP", "settlement.account"),
         (165, "Gift Card", "MAPPING_GAP", "settlement.account"),
+        (165, "Tax Authority", "MAPPING_GAP", "settlement.account"),
         (168, "XX", "APPROVAL", "side"),
         (168, "CR", "APPROVAL", "gross_minor, payer, side"),
         (169, "-10.0000", "APPROVAL", "gross_minor, side"),

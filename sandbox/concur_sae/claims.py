@@ -150,7 +150,7 @@ def _paid(entry: Entry, amount: Decimal) -> Iterator[Cells]:
     payee = EMPLOYEE if entry.paid_by == "CASH" else PAYMENT_NAMES[entry.paid_by]
     if entry.to_card is not None:
         card, part = entry.to_card
-        yield {**_journal(COMPANY, PAYMENT_NAMES[card], entry.account, Decimal(part)), 126: card}
+        yield _journal(COMPANY, PAYMENT_NAMES[card], entry.account, Decimal(part))
         amount -= Decimal(part)
     yield (
         _journal(COMPANY, payee, entry.account, amount)
