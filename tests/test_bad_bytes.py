@@ -154,7 +154,7 @@ def test_b15_a_header_alone_is_refused() -> None:
 def test_b15_no_records_are_taken_when_the_trailer_says_so() -> None:
     raw = read(f"{HEADER}END,0,0\n", TOTALLED)
 
-    assert (0, 2, {"count": "0", "Amount": "0"}) == (len(raw.frame), raw.lines, dict(raw.trailer))
+    assert (0, 2, {"count": "0", "Amount": "0"}) == (len(raw.frame), raw.lines, dict(raw.control))
     assert [*COLUMNS, "source_row"] == list(raw.frame.columns)
 
 
@@ -294,7 +294,7 @@ def test_b31_a_declared_preamble_is_skipped() -> None:
 def test_b32_a_trailer_is_a_control_record_and_no_data() -> None:
     raw = read(f"{HEADER}R1,Li,1.00\nR2,Li,-0.25\nR3,Li,n/a\nEND,3,0.75\n\n", TOTALLED)
 
-    assert (3, 5, {"count": "3", "Amount": "0.75"}) == (len(raw.frame), raw.lines, dict(raw.trailer))
+    assert (3, 5, {"count": "3", "Amount": "0.75"}) == (len(raw.frame), raw.lines, dict(raw.control))
 
 
 def test_b32_a_trailer_nobody_declared_is_refused() -> None:

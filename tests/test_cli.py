@@ -95,7 +95,7 @@ def test_mapping_check_names_every_mistake(home: Path, tmp_path: Path, monkeypat
     from books import FEED, write_mapping
 
     assert (
-        "All feeds can be used: ca_travel_claims, concur_fis, sample, uk_birmingham_pcards."
+        "All feeds can be used: ca_travel_claims, concur_fis, concur_sae, sample, uk_birmingham_pcards."
         in claimpost("mapping", "check").stdout
     )
     folder = write_mapping(tmp_path / "m", feeds=FEED + "colour: red\n", journals="journal: [\n")

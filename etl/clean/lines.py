@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 
 from etl import model
 from etl.clean.identity import identify, line_numbers, source_rows
-from etl.clean.plan import CURRENCY_OF, Field, Plan
+from etl.clean.plan import CURRENCY_OF, Field, Plan, pieces
 from etl.clean.rejects import reject_frame
 from etl.clean.split import split_lines
 from etl.clean.sums import check_sums
@@ -119,7 +120,24 @@ def _spread(column: Column, times: int) -> Column:
 
 def _texts(work: Work, one: Field) -> pa.Array:
     constant = _constant(work, one)
-    return work.wide.texts(one.column(work.present)) if constant is None else work.wide.constant(constant)
+    if constant is not None:
+        return work.wide.constant(constant)
+    return _first_of(work, one) if one.first_of else work.wide.texts(one.column(work.present))
+
+
+def _first_of(work: Work, one: Field) -> pa.Array:
+    """For each row the first of the columns and texts that it fills; a text is filled when all its columns are."""
+    found = work.wide.constant("")
+    for text in reversed(one.first_of):
+        parts = pieces(text)
+        names = parts[1::2]
+        if not work.present.issuperset(names):
+            continue
+        cells = {name: work.wide.texts(name) for name in names}
+        filled = [pc.greater(pc.binary_length(pc.utf8_trim_whitespace(cell)), 0) for cell in cells.values()]
+        whole = model.joined([cells[part] if at % 2 else part for at, part in enumerate(parts)], "")
+        found = pc.if_else(functools.reduce(pc.and_, filled), whole, found)
+    return found
 
 
 def _read_money(work: Work, one: Field, texts: pa.Array, name: str) -> None:

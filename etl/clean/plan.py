@@ -32,6 +32,7 @@ class Field:
     target: str
     kind: str
     columns: tuple[str, ...] = ()
+    first_of: tuple[str, ...] = ()
     value: str | None = None
     group: str = ""
     template: str = ""
@@ -59,6 +60,11 @@ class Field:
     def places(self) -> tuple[str, ...]:
         """The names between braces in its template."""
         return tuple(_PLACE.findall(self.template))
+
+
+def pieces(text: str) -> list[str]:
+    """Text and names between braces by turns, text first: a column's name in `first_of` is itself one such name."""
+    return _PLACE.split(text) if _PLACE.search(text) else ["", text, ""]
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,7 @@ def _read(source: Mapping[str, Any]) -> Plan:
         unpivot=unpivot,
         split=_read_split(split) if split else None,
         sums=tuple(_read_sum(name, entry) for name, entry in source.get("sums", {}).items()),
-        notation=Notation(format.get("decimal", "."), format.get("thousands", "")),
+        notation=Notation.of(format),
         calendar=Calendar(
             dates=_listed(format.get("dates", [])),
             times=_listed(format.get("times", [])),
@@ -151,12 +157,15 @@ def _listed(value: str | list[str]) -> tuple[str, ...]:
 
 def _field(target: str, entry: Mapping[str, Any], split: Mapping[str, Any] | None) -> Field:
     weight = split is not None and split["weight"] == target
-    columns = [entry["column"]] if "column" in entry else entry.get("columns", [])
+    first_of = tuple(entry.get("first_of", ()))
+    named = [name for text in first_of for name in pieces(text)[1::2]]
+    columns = [entry["column"]] if "column" in entry else entry.get("columns", named)
     flags = {name: entry.get(name, "no") == "yes" for name in ("required", "upper", "nfkc")}
     return Field(
         target=target,
         kind=entry.get("kind") or model.LINE_FIELDS.get(target, model.TEXT),
         columns=tuple(columns),
+        first_of=first_of,
         value=entry.get("value"),
         group=entry.get("file", ""),
         template=entry.get("template", ""),

@@ -262,8 +262,9 @@ def read_money(texts: pa.Array, currencies: pa.Array, one: Field, notation: Nota
     exponents = decimals[coded.indices.to_numpy(zero_copy_only=False)]
     unknown = exponents < 0
     filled = pc.if_else(pa.array(empty), "0", trimmed.values) if empty.any() else trimmed.values
-    plain = notation.plain(filled)
-    minor, fault = money.parse(plain, np.where(unknown, _ANY_PRECISION, exponents))
+    exponents = np.where(unknown, _ANY_PRECISION, exponents)
+    plain = notation.trimmed(notation.plain(filled), exponents)
+    minor, fault = money.parse(plain, exponents)
     fault[unknown & (fault == "PRECISION")] = ""
     minor[unknown | (fault != "")] = 0
     notes = Counter(trimmed.notes)

@@ -2,7 +2,7 @@
 
 The fast path is pyarrow.csv with every column text. It is entered only when quoting was proved sound; whatever it
 refuses is read again record by record, to name the line. Physical lines are the unit: `source_row` is the line of the
-file, and lines = header + records (+ trailer) unless line breaks in fields are declared.
+file, and lines = header + records (+ control records) unless line breaks in fields are declared.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ import pyarrow.csv as arrow_csv
 
 from etl.errors import FileRejected
 from etl.formats.containers import content_type
+from etl.formats.controls import check_control, read_control_header, read_trailer
 from etl.formats.encodings import line_at, to_utf8
-from etl.formats.headers import choose_layout, split_line
+from etl.formats.headers import choose_layout
 from etl.formats.layout import SOURCE_ROW, Format, Layout
 from etl.formats.records import Records, Span, check_quoting, split_records
-from etl.formats.trailers import check_trailer
 from etl.masking import masked
 
 BLOCK_BYTES: Final = 2**22
+_MARK: Final = "0"  # the place of a record's mark
 
 
 @dataclass(frozen=True)
 class RawFile:
     """A file as text: `frame` has the layout's columns and source_row (physical line, int64); `lines` = all lines.
 
-    `trailer` holds what the trailer said: "count" and the sum of each declared column, as written.
+    `control` holds what the control records said, as written: "count", the sum of each declared column, and what the
+    mapping keeps of a control header.
     """
 
     frame: pd.DataFrame
     lines: int
-    trailer: Mapping[str, str]
+    control: Mapping[str, str]
 
 
 def read_delimited(content: bytes, name: str, format: Mapping[str, Any]) -> RawFile:
@@ -56,9 +58,9 @@ def read_delimited(content: bytes, name: str, format: Mapping[str, Any]) -> RawF
     _check_line_ends(text, name)
     parts = _parts(text, name, rules)
     layout, span = parts.layout, parts.span
-    if span.start == span.stop and parts.trailer.get("count") != "0":
+    if span.start == span.stop and not (rules.control_header or parts.control.get("count") == "0"):
         raise FileRejected("EMPTY", file=name)
-    records = split_records(span, rules.line_breaks)
+    records = split_records(span, rules.line_breaks, rules.quoted)
     if len(records) > rules.limits["rows"]:
         raise FileRejected("SIZE", file=name, found=f"{len(records)} rows", limit=rules.limits["rows"])
     check_quoting(span, records, rules)
@@ -67,21 +69,21 @@ def read_delimited(content: bytes, name: str, format: Mapping[str, Any]) -> RawF
         raise FileRejected("RECORD_COUNT", file=name, line=span.line, expected=len(records), found=table.num_rows)
     rows = records.lines()
     _check_field_length(table, rows, name, rules.limits["field_characters"])
-    if rules.trailer:
-        check_trailer(table, parts.trailer, name, rules)
+    for control in filter(None, (rules.control_header, rules.trailer)):
+        check_control(table, control, parts.control, name, rules.notation)
     lines = span.line - 1 + len(records.feeds) + (rules.trailer is not None)
-    return RawFile(_frame(table, rows), lines, parts.trailer)
+    return RawFile(_frame(table, rows), lines, parts.control)
 
 
 @dataclass(frozen=True)
 class _Parts:
     layout: Layout
     span: Span
-    trailer: Mapping[str, str]
+    control: Mapping[str, str]
 
 
 def _parts(text: bytes, name: str, rules: Format) -> _Parts:
-    """Preamble, header, records and trailer told apart; blank lines at the end belong to none of them."""
+    """Preamble, headers, records and trailer told apart; blank lines at the end belong to none of them."""
     end = len(text)
     while text[end - 1] in b"\r\n":
         end -= 1
@@ -90,18 +92,26 @@ def _parts(text: bytes, name: str, rules: Format) -> _Parts:
         ending = _line_end(text, at, end)
         _check_mark(text[at:ending], name, line, rules.preamble_marks.get(line))
         at = ending
-    header = _line_end(text, at, end)
     line = rules.preamble_lines + 1
-    layout = choose_layout(text[at:header], name, line, rules)
+    layout = rules.layouts[0]
+    control: dict[str, str] = {}
+    if rules.control_header:
+        ending = _line_end(text, at, end)
+        control |= read_control_header(text[at:ending], name, line, rules)
+        at, line = ending, line + 1
+    if rules.has_header:
+        ending = _line_end(text, at, end)
+        layout = choose_layout(text[at:ending], name, line, rules)
+        at, line = ending, line + 1
     stop = _line_end(text, end, end)
-    trailer: Mapping[str, str] = {}
     if rules.trailer:
-        last = max(text.rfind(b"\n", 0, end) + 1, header)
-        trailer, stop = _read_trailer(text[last:end], name, rules), last
+        last = max(text.rfind(b"\n", 0, end) + 1, at)
+        control |= read_trailer(text[last:end], name, rules)
+        stop = last
     elif stop == end:
         last_line = line_at(text, end)
         raise FileRejected("INCOMPLETE", file=name, line=last_line, detail=f"line {last_line} has no line end")
-    return _Parts(layout, Span(text, min(header, stop), stop, line + 1, name), trailer)
+    return _Parts(layout, Span(text, min(at, stop), stop, line, name), control)
 
 
 def _line_end(text: bytes, at: int, end: int) -> int:
@@ -116,18 +126,6 @@ def _check_mark(line: bytes, name: str, number: int, mark: str | None) -> None:
         raise FileRejected("ENVIRONMENT", file=name, line=number, found=repr(masked(written)), expected=repr(mark))
 
 
-def _read_trailer(line: bytes, name: str, rules: Format) -> Mapping[str, str]:
-    trailer = rules.trailer
-    assert trailer is not None
-    cells = split_line(line.decode(), rules.delimiter) or [""]
-    wanted = {**({"count": trailer.count} if trailer.count is not None else {}), **trailer.sums}
-    if cells[0] != trailer.mark:
-        raise FileRejected("INCOMPLETE", file=name, detail=f"the last line is not the trailer {trailer.mark}")
-    if len(cells) <= max([0, *wanted.values()]):
-        raise FileRejected("INCOMPLETE", file=name, detail=f"the trailer has {len(cells)} fields")
-    return {key: cells[position] for key, position in wanted.items()}
-
-
 def _check_line_ends(text: bytes, name: str) -> None:
     if text.find(b"\r") < 0 or text.count(b"\r") == text.count(b"\r\n"):
         return
@@ -138,9 +136,10 @@ def _check_line_ends(text: bytes, name: str) -> None:
 
 
 def _table(span: Span, records: Records, rules: Format, layout: Layout) -> pa.Table:
+    taken = {str(place): name for place, name in layout.taken.items()}
     if not len(records):
-        return pa.table({name: pa.array([], type=pa.large_string()) for name in layout.names})
-    names = [str(position) for position in range(len(layout.names))]
+        return pa.table({name: pa.array([], type=pa.large_string()) for name in taken.values()})
+    names = [str(place) for place in range(len(layout.names))]
     kinds = dict.fromkeys(names, pa.large_string())
     try:
         table = arrow_csv.read_csv(
@@ -154,18 +153,31 @@ def _table(span: Span, records: Records, rules: Format, layout: Layout) -> pa.Ta
             ),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=kinds, null_values=[], strings_can_be_null=False, quoted_strings_can_be_null=False,
-                check_utf8=False,
+                check_utf8=False, include_columns=sorted({*taken, *([_MARK] if layout.mark else [])}, key=int),
             ),
         )  # fmt: skip
     except pa.ArrowInvalid:
         table = _table_by_record(span, rules, names)
-    return table.rename_columns(list(layout.names))
+    if layout.mark:
+        _check_marks(table[_MARK], records, layout.mark, span.name)
+    return table.select(list(taken)).rename_columns(list(taken.values()))
+
+
+def _check_marks(cells: pa.ChunkedArray, records: Records, mark: str, name: str) -> None:
+    """Every record begins with its mark; raises FileRejected RECORD_MARK with the first line that does not."""
+    row = pc.index(pc.equal(cells, mark), False).as_py()
+    if row >= 0:
+        found = repr(masked(cells[row].as_py())[:40])
+        raise FileRejected(
+            "RECORD_MARK", file=name, line=int(records.lines()[row]), found=found, expected=repr(mark)
+        )  # fmt: skip
 
 
 def _table_by_record(span: Span, rules: Format, names: list[str]) -> pa.Table:
     """The same table, record by record: names the first line with a wrong number of fields."""
     lines = span.text[span.start : span.stop].decode().removesuffix("\n").split("\n")
-    reader = csv.reader((line + "\n" for line in lines), delimiter=rules.delimiter, strict=True)
+    feeds = (line + "\n" for line in lines)
+    reader = csv.reader(feeds, delimiter=rules.delimiter, quoting=rules.quoting, strict=True)
     rows, line = [], span.line
     try:
         for row in reader:

@@ -10,10 +10,11 @@ from etl.formats.layout import Format, Layout
 from etl.masking import masked
 
 
-def split_line(line: str, delimiter: str) -> list[str] | None:
+def split_line(line: str, rules: Format) -> list[str] | None:
     """The fields of one physical line, or None when its quoting is not sound."""
+    text = [line.rstrip("\r\n")]
     try:
-        rows = list(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, strict=True))
+        rows = list(csv.reader(text, delimiter=rules.delimiter, quoting=rules.quoting, strict=True))
     except csv.Error:
         return None
     return rows[0] if rows else []
@@ -21,7 +22,7 @@ def split_line(line: str, delimiter: str) -> list[str] | None:
 
 def choose_layout(header: bytes, name: str, line: int, rules: Format) -> Layout:
     """The layout with exactly this header; raises FileRejected HEADER or UNKNOWN_COLUMN, and says what differs."""
-    cells = split_line(header.decode(), rules.delimiter)
+    cells = split_line(header.decode(), rules)
     if cells is None:
         raise FileRejected("QUOTING", file=name, line=line, detail="the header's quotes are not balanced")
     for layout in rules.layouts:

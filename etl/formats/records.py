@@ -54,13 +54,14 @@ class Records:
         return begins.astype(np.int64)[: len(self.ends)] + self.first_line
 
 
-def split_records(span: Span, line_breaks: bool) -> Records:
+def split_records(span: Span, line_breaks: bool, quoted: bool = True) -> Records:
     """The records of a span; raises FileRejected BLANK_LINE.
 
-    Without line breaks in fields a record is a physical line, whatever quotes it holds.
+    Without line breaks in fields a record is a physical line, whatever quotes it holds. Not `quoted`: a quote is a
+    character like any other.
     """
     feeds = ends = _positions(span, _LINE_FEED)
-    quoted = span.text.find(b'"', span.start, span.stop) >= 0
+    quoted = quoted and span.text.find(b'"', span.start, span.stop) >= 0
     if quoted and line_breaks:
         ends = feeds[np.searchsorted(_positions(span, _QUOTE), feeds) % 2 == 0]
         if len(feeds) and (not len(ends) or ends[-1] != feeds[-1]):

@@ -59,7 +59,7 @@ def _build_one(context: Context, landing: Landing) -> None:
         facts = {"held": found.unusual, "name": landing.name, "run_id": context.run_id}
         context.store.set_landing(context.feed_id, landing.sha256, state="held", reason="VOLUME", totals=facts)
         return
-    _record(context, landing, found.fingerprint, found.booked, found.state)
+    _record(context, landing, found)
 
 
 def _judge_again(context: Context, landing: Landing) -> None:
@@ -72,20 +72,21 @@ def _judge_again(context: Context, landing: Landing) -> None:
     both = booked.outcomes.merge(before, how="left", on=versions.OUTCOME_KEY, suffixes=("_now", ""), validate="1:1")
     outcomes = both.assign(outcome=model.texts(both["outcome"].fillna(both["outcome_now"]).tolist()))
     booked = dataclasses.replace(booked, outcomes=outcomes[versions.OUTCOME_COLUMNS])
-    _record(context, landing, landing.fingerprint, booked, "built")
+    _record(context, landing, decide.Decision(decide.BUILT, raw, landing.fingerprint, booked))
 
 
-def _record(context: Context, landing: Landing, fingerprint: str, booked: booking.Booking, state: str) -> None:
-    sealed = booked.sealed
+def _record(context: Context, landing: Landing, found: decide.Decision) -> None:
+    booked, sealed = found.booked, found.booked.sealed
     known = {batch.batch_id for batch in context.store.batches(context.feed_id)}
     batches = [_freeze(context, one, one.batch.batch_id in known) for one in sealed]
     members = [one.headers[["journal_key"]].assign(batch_id=one.batch.batch_id) for one in sealed]
     journals = [one.headers for one in sealed] or [pd.DataFrame(columns=model.JOURNAL_COLUMNS)]
     landed = versions.totals(booked.outcomes)
     context.store.set_landing(
-        context.feed_id, landing.sha256, fingerprint=fingerprint,
+        context.feed_id, landing.sha256, fingerprint=found.fingerprint,
         totals={
             **_as_json(landed), "normalised": dict(booked.normalised), "run_id": context.run_id,
+            "control": dict(found.raw.control),
             "mapping_digest": context.bundle.digest, "waiting": int((booked.rejects["outcome"] == HOLD).sum()),
         },
     )  # fmt: skip
@@ -94,7 +95,7 @@ def _record(context: Context, landing: Landing, fingerprint: str, booked: bookin
             context.feed_id, (landing.sha256,), context.bundle.source_system, context.run_id, context.bundle.digest,
             code_version(), booked.outcomes, booked.rejects, pd.concat(journals, ignore_index=True),
             pd.concat(members or [pd.DataFrame(columns=["batch_id", "journal_key"])], ignore_index=True),
-            pd.DataFrame(batches, columns=BATCH_COLUMNS), booked.reports, booked.invoices, state,
+            pd.DataFrame(batches, columns=BATCH_COLUMNS), booked.reports, booked.invoices, found.state,
         )
     )  # fmt: skip
 

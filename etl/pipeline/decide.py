@@ -98,8 +98,11 @@ def with_file(past: Past, decision: Decision) -> Past:
 
 
 def _repeats(context: Context, raw: formats.RawFile, alike: Iterable[formats.RawFile]) -> bool:
-    """Whether an earlier file of the feed holds the same records, whatever their bytes; proved record by record."""
-    if context.bundle.feed["source"].get("repeated_content") == "accept":
+    """Whether an earlier file of the feed holds the same records, whatever their bytes; proved record by record.
+
+    A delivery of no records repeats nothing.
+    """
+    if context.bundle.feed["source"].get("repeated_content") == "accept" or raw.frame.empty:
         return False
     return any(formats.same_content(raw.frame, earlier.frame) for earlier in alike)
 
