@@ -25,6 +25,7 @@ JOURNAL_KEY: Final = [*model.REPORT_KEY, "document_currency"]
 ORIGINAL: Final = "original"
 ROUNDING: Final = "rounding"
 JOURNALS_PER_BATCH_MAX: Final = 50_000
+JOURNALS_PER_BATCH_USUAL: Final = 20_000
 _CANONICAL: Final = "c1"  # version of the text that content_hash is made of
 
 
@@ -319,7 +320,7 @@ def batches(bundle: mapping.Bundle, headers: pd.DataFrame) -> Iterator[Batch]:
 
     The id is made of the members' keys and contents, so the same journals make the same batch.
     """
-    bound = min(int(bundle.feed.get("batch", {}).get("journals_max", "20000")), JOURNALS_PER_BATCH_MAX)
+    bound = min(int(bundle.feed.get("batch", {}).get("journals_max", JOURNALS_PER_BATCH_USUAL)), JOURNALS_PER_BATCH_MAX)
     codes, first = model.groups(headers, ["company", "period"])
     keys = headers[["company", "period"]].iloc[first].reset_index(drop=True)
     for number in keys.sort_values(["company", "period"]).index:
