@@ -172,9 +172,9 @@ def test_a_journal_line_rule_reads_as_a_sentence_with_its_place() -> None:
     assert {
         "In words": "Credit the gross amount to account of table counter, looked up by company, payer.",
         "When": "always",
-        "Also": "employee or vendor of the line: employee_id of the expense line. text of the line: "
+        "Also": "employee or vendor of the line: employee_id of the expense line.\ntext of the line: "
         "“Advance {advance_id} applied” when payer is ADVANCE; “Company card” when payer is CARD; else “Payable to "
-        "employee”. Lines that agree in everything but the amount are added up.",
+        "employee”.\nLines that agree in everything but the amount are added up.",
         "Defined in": f"group_expense.yml line {line}",
     } == {name: cell for name, cell in rule.items() if name not in ("No.", "Rule")}
 

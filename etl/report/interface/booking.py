@@ -47,14 +47,14 @@ def _when(line: Mapping[str, Any], say: Words) -> str:
 
 
 def _parts(line: Mapping[str, Any], bundle: Bundle, say: Words) -> str:
-    """What else the line carries, and whether equal lines are added up."""
+    """What else the line carries, and whether equal lines are added up; one sentence a row."""
     tables = bundle.journal.get("tables", {})
     parts = [
         say("rule.part", part=fields.of_journal(part, say.place), value=expression(line[part], tables, say))
         for part in PARTS
         if part in line
     ]
-    return " ".join([*parts, *([say("rule.merge")] if line.get("merge") == "yes" else [])])
+    return "\n".join([*parts, *([say("rule.merge")] if line.get("merge") == "yes" else [])])
 
 
 def _settings(bundle: Bundle, say: Words) -> Iterator[Row]:

@@ -266,4 +266,10 @@ def _gate(gate: Mapping[str, Any], say: Words) -> Iterator[Row]:
 
 def _range(limits: Mapping[str, str], say: Words) -> str:
     name = "between" if len(limits) == 2 else "at_least" if "min" in limits else "at_most"
-    return say(name, **limits)
+    return say(name, **{side: _grouped(limit) for side, limit in limits.items()})
+
+
+def _grouped(number: str) -> str:
+    """A number of a mapping with thousands separators."""
+    whole, point, fraction = number.partition(".")
+    return f"{int(whole):,}{point}{fraction}"
