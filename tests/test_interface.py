@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from books import GL, JOURNAL, write_mapping
+from books import FEED, GL, JOURNAL, write_mapping
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
+from test_render_targets_fixed import SMALL
 
 from etl import config, mapping, model
 from etl.cli import main
@@ -209,6 +210,33 @@ def test_every_form_of_condition_is_put_in_words(tmp_path: Path) -> None:
         "given and not (project is P1) and line_no is 3 and merchant is one of A, B and merchant is A or above and "
         "merchant is below Z"
     ) == row(made, "2", "input_tax")["When"]
+
+
+def test_every_check_and_limit_of_a_feed_is_told(tmp_path: Path) -> None:
+    checks = "checks: {zero: allowed, refunds: refused, invoice_repeated: hold}\ngate: {gross: {CNY: {max: '9000.50'}}}"
+    made = document("tiny", "en", write_mapping(tmp_path / "m", feeds=FEED.replace("checks: {}", checks)))
+
+    assert {
+        "No line is below zero.": "NEGATIVE",
+        "An invoice (number, date, currency, amount) is claimed once; a second time: held.": "INVOICE_REPEATED",
+    } == {
+        cells[0]: cells[1] for table in tables(made) if table.headings[:2] == ("Check", "Code") for cells in table.rows
+    }
+    assert {"Check": "Gross in CNY", "Limit": "at most 9,000.50"} == row(made, "Gross in CNY")
+
+
+def test_a_trailer_of_a_target_is_told(tmp_path: Path) -> None:
+    made = document("tiny", "en", write_mapping(tmp_path / "m", gl=SMALL))
+
+    assert ["1 to 1", "2 to 5", "6 to 9", "10 to 21"] == [
+        cells[0] for table in tables(made) for cells in table.rows if "END/" in cells[1]
+    ]
+    assert {
+        "Position": "10 to 21", "Field": "END/debit", "Type": "amount", "Length, at most": "12 bytes",
+        "Too long": "the report is held (KEY_OVERFLOW)", "Required": "",
+        "From": "sum of: debit in the currency of the books",
+    } == row(made, "10 to 21", "END/debit")  # fmt: skip
+    assert "number of journals" == row(made, "2 to 5", "END/journals")["From"]
 
 
 # --- error codes

@@ -80,7 +80,6 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "column": ("Column", "列"),
     "in_headers": ("Headers", "所在表头"),
     "written_as": ("{number} (written {text})", "{number}（写作 {text}）"),
-    "empty_header": ("without a name", "无名称"),
     "becomes": ("Becomes", "成为字段"),
     "not_used": ("not used", "未使用"),
     "type": ("Type", "类型"),
@@ -391,7 +390,6 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "The codes that this interface can give, with who acts and the next step.",
         "本接口可能出现的代码、负责方和处理方法。",
     ),
-    "outcome": ("Outcome", "后果"),
     "next_step": ("Next step", "处理方法"),
 }  # fmt: skip
 
