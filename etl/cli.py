@@ -283,6 +283,40 @@ def mapping_diff(old: Path, new: Path, feed: str, period: str, as_json: bool) ->
     sys.exit(1 if found["changed"] else 0)
 
 
+@main.group()
+def docs() -> None:
+    """Write documents from the mappings."""
+
+
+@docs.command("interface")
+@click.argument("feed")
+@click.option(
+    "--language", default="en", show_default=True, type=click.Choice(["en", "zh"]), help="English or Chinese."
+)
+@click.option(
+    "--format",
+    "form",
+    default="html",
+    show_default=True,
+    type=click.Choice(["html", "markdown"]),
+    help="How to write it.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file; default: standard output.")
+def docs_interface(feed: str, language: str, form: str, out: Path | None) -> None:
+    """Describe a feed from source column to ERP field: formats, rules, tables, checks, error codes, delivery."""
+    from etl import config, mapping
+    from etl.report import interface
+
+    folder = config.settings().mappings
+    document = interface.document(mapping.load(folder, feed), folder, language)
+    content = interface.FORMATS[form](document).encode("utf-8")
+    if out is None:
+        click.echo(content, nl=False)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(content)
+
+
 def _difference(expected: str, now: str) -> str:
     import difflib
 

@@ -39,6 +39,13 @@ def by_profile(
 
 def refused(folder: Path, name: str, table: str, **changed: str) -> list[str]:
     """What the target cannot hold: code, place and value of each reject."""
+    return [one.split(" ", 1)[1] for one in refused_reports(folder, name, table, **changed)]
+
+
+def refused_reports(folder: Path, name: str, table: str, **changed: str) -> list[str]:
+    """What the target cannot hold, of any number of companies: report, code, place and value of each reject."""
     books = bundle(folder, **{"gl": profile_text(name), **changed})
-    _, headers, lines = batch_of(books, table)
-    return shown(render.check(books.targets["gl"], books, headers, lines), "code", "field", "value")
+    applied = mapping.apply(books, expense_lines(table))
+    booked = journal.build(books, applied.lines, applied.parts)
+    rejects = render.check(books.targets["gl"], books, booked.headers, booked.lines)
+    return shown(rejects, "report_id", "code", "field", "value")

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 from books import FEED, bundle
-from rendered import by_profile, profile_text, refused
+from rendered import by_profile, profile_text, refused, refused_reports
 
 from etl import money
 from etl.errors import ConfigurationError
@@ -287,6 +287,17 @@ def test_a_company_without_its_codes_holds_the_report(tmp_path: Path) -> None:
 
     expected = [f"MISSING {place} " for place in places]
     assert expected == without_root(refused(tmp_path, NC, "gross_minor\n 1", feeds=FEED))
+
+
+def test_what_the_document_says_of_its_company_is_held_against_every_journal(tmp_path: Path) -> None:
+    """C2 posts there too and has no codes, whichever journals come before its own."""
+    feeds = FEEDS.replace("companies: [C1], target: gl", "companies: [C1, C2], target: gl")
+    feeds = feeds.replace("  - {companies: [C2], target: book, connection: drop}\n", "")
+    feeds = feeds.replace(NC_CODES, NC_CODES.replace("nc_account", "no_account"))
+    feeds = feeds.replace("no_account", "nc_account", 1)
+    found = refused_reports(tmp_path, NC, "company report_id gross_minor\n C1 R1 1\n C2 R2 1\n C2 R3 1", feeds=feeds)
+
+    assert ["R2 MISSING ufinterface/@account ", "R3 MISSING ufinterface/@account "] == found
 
 
 def test_a_character_the_encoding_lacks_holds_the_report(tmp_path: Path) -> None:

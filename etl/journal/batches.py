@@ -16,6 +16,7 @@ from etl import mapping, model
 Ints = NDArray[np.int64]
 
 JOURNALS_PER_BATCH_MAX: Final = 50_000
+JOURNALS_PER_BATCH_USUAL: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def batches(bundle: mapping.Bundle, headers: pd.DataFrame) -> Iterator[Batch]:
     At most `batch.journals_max` journals each, and as many lines as the target's `batch_lines_max`. The id is made of
     the members' keys and contents, so the same journals make the same batch.
     """
-    bound = min(int(bundle.feed.get("batch", {}).get("journals_max", "20000")), JOURNALS_PER_BATCH_MAX)
+    bound = min(int(bundle.feed.get("batch", {}).get("journals_max", JOURNALS_PER_BATCH_USUAL)), JOURNALS_PER_BATCH_MAX)
     codes, first = model.groups(headers, ["company", "period"])
     keys = headers[["company", "period"]].iloc[first].reset_index(drop=True)
     for number in keys.sort_values(["company", "period"]).index:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from etl import clean, config, lookup, model, money
 from etl.config import Document
 from etl.errors import ConfigurationError
-from etl.mapping import elements, posting, shares, tree
+from etl.mapping import elements, posting, records, shares, tree
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 PERIOD_KEY: Final = ("company", "period")
@@ -169,10 +169,15 @@ def _target_problems(target: Document) -> Iterator[ConfigurationError]:
         yield _problem(target, ("document", *path), detail)
     for at, detail in elements.problems(target["tree"]) if "tree" in target else ():
         yield _problem(target, at, detail)
+    for at, detail in records.problems(target["records"]) if "records" in target else ():
+        yield _problem(target, at, detail)
     try:
         codecs.lookup(target.get("encoding", "utf-8"))
     except LookupError:
         yield _problem(target, ("encoding",), f"no encoding {target['encoding']!r}")
+    else:
+        if "records" in target and len(" ".encode(target["encoding"])) != 1:
+            yield _problem(target, ("encoding",), f"a blank is not one byte in {target['encoding']!r}")
 
 
 def _column_problems(

@@ -18,7 +18,11 @@ OF_FOREIGN: Final = ("User", "amount")
 DATES: Final = ("document_date", "posting_date", "rate_date")
 # What stands once in a batch, once in a journal, once in a line: the fields a text may name there.
 _BATCH: Final = frozenset({"batch_id", "batch_no", "company", "period", "base_currency"})
-_JOURNAL: Final = _BATCH | (frozenset(model.JOURNAL_COLUMNS) - frozenset(model.JOURNAL_LINE_COLUMNS)) | {"journal_key"}
+_JOURNAL: Final = (
+    _BATCH
+    | (frozenset(model.JOURNAL_COLUMNS) - frozenset(model.JOURNAL_LINE_COLUMNS))
+    | {"journal_key", "batch_journal_no"}
+)
 FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "batch": _BATCH,
     "journal": _JOURNAL,
@@ -107,12 +111,14 @@ def _element_problems(element: Element, outside: str) -> Iterator[tuple[Place, s
     ):
         yield (*place, "omit_empty"), "nothing in it can be empty"
     for _, at, rule in element.cells():
-        yield from ((at, detail) for detail in (*rule_problems(rule), *_place_problems(rule, element.level)))
+        yield from ((at, detail) for detail in (*rule_problems(rule), *level_problems(rule, element.level)))
+        if "pos" in rule:
+            yield at, "a tree has no positions"
     for child in element.children():
         yield from _element_problems(child, element.level)
 
 
-def _place_problems(rule: Mapping[str, str], level: str) -> Iterator[str]:
+def level_problems(rule: Mapping[str, str], level: str) -> Iterator[str]:
     """What a column must not say where it stands once in a batch, a journal or a line."""
     for field in fields(rule):
         if field in FIELDS["line"] - FIELDS[level]:
@@ -121,5 +127,3 @@ def _place_problems(rule: Mapping[str, str], level: str) -> Iterator[str]:
         yield "an amount stands under a node that is repeated for each line"
     if level == "batch" and "foreign" in rule:
         yield "foreign needs a node repeated for each journal"
-    if "pos" in rule:
-        yield "a tree has no positions"

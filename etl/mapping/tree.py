@@ -22,7 +22,7 @@ INSIDE: Final = {JOURNAL: (DOCUMENT,), LINE: (DOCUMENT, JOURNAL)}
 # Fields with one value for the whole batch, and with one for each journal.
 OF_DOCUMENT: Final = ("batch_id", "batch_no", "company", "period")
 _OF_LINE: Final = {*model.JOURNAL_LINE_COLUMNS} - {"journal_key"}
-OF_JOURNAL: Final = (*OF_DOCUMENT, "User", *(c for c in model.JOURNAL_COLUMNS if c not in _OF_LINE))
+OF_JOURNAL: Final = (*OF_DOCUMENT, "batch_journal_no", "User", *(c for c in model.JOURNAL_COLUMNS if c not in _OF_LINE))
 NUMBER: Final = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 
 

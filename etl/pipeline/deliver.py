@@ -76,6 +76,7 @@ def _load_file(
 
 DELIVERIES = {
     "table": _load_table, "text": _load_file, "delimited": _load_file, "json": _load_file, "xml": _load_file,
+    "fixed": _load_file, "xlsx": _load_file,
 }  # fmt: skip
 
 

@@ -15,16 +15,16 @@ import pandas as pd
 
 from etl import mapping
 from etl.journal import Batch
-from etl.render import beancount, delimited, jsondoc, table, xml
+from etl.render import beancount, delimited, fixed, jsondoc, ledger, table, xlsx, xml
 from etl.render.columns import Ints, Profile
 
 CHECKS: Final[Mapping[str, Callable[..., None]]] = {
     "table": table.check, "text": beancount.check, "delimited": delimited.check, "json": jsondoc.check,
-    "xml": xml.check,
+    "xml": xml.check, "fixed": fixed.check, "xlsx": xlsx.check,
 }  # fmt: skip
 RENDERERS: Final[Mapping[str, Callable[..., bytes]]] = {
-    "table": table.render, "text": beancount.render, "delimited": delimited.render, "json": jsondoc.render,
-    "xml": xml.render,
+    "table": table.render, "beancount": beancount.render, "ledger": ledger.render, "delimited": delimited.render,
+    "json": jsondoc.render, "xml": xml.render, "fixed": fixed.render, "xlsx": xlsx.render,
 }  # fmt: skip
 
 
@@ -38,7 +38,8 @@ def check(profile: Profile, bundle: mapping.Bundle, headers: pd.DataFrame, lines
 
 def render(profile: Profile, bundle: mapping.Bundle, batch: Batch, headers: pd.DataFrame, lines: pd.DataFrame) -> bytes:
     """The sealed bytes of one batch. In: the batch's headers and their lines, in order."""
-    return RENDERERS[profile["kind"]](profile, bundle, batch, headers, lines, _header_of(headers, lines))
+    kind = profile["layout"] if profile["kind"] == "text" else profile["kind"]
+    return RENDERERS[kind](profile, bundle, batch, headers, lines, _header_of(headers, lines))
 
 
 def file_name(profile: Profile, batch_id: str) -> str:

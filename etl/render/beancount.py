@@ -1,4 +1,7 @@
-"""Kind `text`, layout beancount: a plain-text journal that bean-check proves."""
+"""Kind `text`, layout beancount: a plain-text journal that bean-check proves.
+
+Account names and amounts are the same in the layout ledger.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from etl.render import columns
 from etl.render.columns import Ints, Profile
 
 
-def _roots(profile: Profile, accounts: pd.Series) -> pa.Array:
+def names(profile: Profile, accounts: pd.Series) -> pa.Array:
     """Account names under their beancount root, by the account's first character; "" when there is no root for it."""
     codes, names = model.distinct(accounts)
     roots = [profile["classes"].get(name[:1], "") for name in names]
@@ -35,7 +38,7 @@ def check(
     faults: mapping.Faults,
 ) -> None:
     """Accounts that are no beancount name, and text that the encoding lacks."""
-    unnamed = np.flatnonzero(pc.equal(_roots(profile, lines["account"]), "").to_numpy(zero_copy_only=False))
+    unnamed = np.flatnonzero(pc.equal(names(profile, lines["account"]), "").to_numpy(zero_copy_only=False))
     faults.add(at[unnamed], "REFERENCE", "account", lines["account"].iloc[unnamed].tolist(), "beancount account names")
     for column, of_line in (("description", False), ("text", True), ("employee_id", False), ("party", True)):
         text = model.utf8((lines if of_line else headers)[column])
@@ -67,7 +70,7 @@ def render(
         text += [f'option "operating_currency" "{currency}"']
         text += [f'option "inferred_tolerance_default" "{currency}:{tolerance}"']
     text += ['plugin "beancount.plugins.noduplicates"', ""]
-    accounts = sorted(set(_roots(profile, lines["account"]).to_pylist()))
+    accounts = sorted(set(names(profile, lines["account"]).to_pylist()))
     text += [f"{batch.period}-01 open {account}" for account in accounts]
     return ("\n".join([*text, *entries.to_pylist()]) + "\n").encode(profile["encoding"])
 
@@ -89,6 +92,18 @@ def _transaction_heads(profile: Profile, headers: pd.DataFrame) -> pa.Array:
 
 
 def _transaction_lines(profile: Profile, headers: pd.DataFrame, lines: pd.DataFrame, at: Ints) -> pa.Array:
+    """One leg per line with what else the line says below it."""
+    number = model.utf8(lines["line_no"].astype("str"))
+    name, leg = pc.utf8_rpad(names(profile, lines["account"]), 40), amounts(headers, lines, at)
+    text = model.joined(["  ", name, " ", leg, '\n    line_no: "', number, '"'], "")
+    for key in ("cost_center", "project", "party", "tax_code", "text"):
+        value = _quoted(profile, model.utf8(lines[key]))
+        tag = model.joined([f'\n    {key}: "', value, '"'], "")
+        text = model.joined([text, pc.if_else(pc.equal(value, ""), columns.BLANK, tag)], "")
+    return text
+
+
+def amounts(headers: pd.DataFrame, lines: pd.DataFrame, at: Ints) -> pa.Array:
     """One leg per line: debit positive, credit negative, always all decimals; foreign legs carry the base total."""
     currency, base = (model.utf8(headers[c]).take(pa.array(at)) for c in ("currency", "base_currency"))
     minor = (lines["debit_minor"] - lines["credit_minor"]).to_numpy(dtype=np.int64)
@@ -99,11 +114,4 @@ def _transaction_lines(profile: Profile, headers: pd.DataFrame, lines: pd.DataFr
     total = model.joined([money.to_text(np.abs(base_minor), base_exponents), base], " ")
     foreign = pc.not_equal(currency, base)
     leg = pc.if_else(foreign, model.joined([amount, " @@ ", total], ""), amount)
-    leg = pc.if_else(pa.array(minor == 0), base_amount, leg)
-    name = pc.utf8_rpad(_roots(profile, lines["account"]), 40)
-    text = model.joined(["  ", name, " ", leg, '\n    line_no: "', model.utf8(lines["line_no"].astype("str")), '"'], "")
-    for key in ("cost_center", "project", "party", "tax_code", "text"):
-        value = _quoted(profile, model.utf8(lines[key]))
-        tag = model.joined([f'\n    {key}: "', value, '"'], "")
-        text = model.joined([text, pc.if_else(pc.equal(value, ""), columns.BLANK, tag)], "")
-    return text
+    return pc.if_else(pa.array(minor == 0), base_amount, leg)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from etl import mapping, masking, model, money
 from etl.journal import Batch
+from etl.mapping import tree
 from etl.mapping.elements import DATES
 
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Profile = Mapping[str, Any]
 Columns = dict[str, pa.Array]
 
@@ -92,7 +94,9 @@ class _Sheet:
         if name in self.constants:
             return self.same(self.constants[name])
         if name == "batch_line_no":
-            return model.utf8(pd.Series(np.arange(1, len(self.lines) + 1)).astype("str"))
+            return numbers(np.arange(1, len(self.lines) + 1))
+        if name == "batch_journal_no":
+            return numbers(self.at + 1)
         if name in model.JOURNAL_LINE_COLUMNS:
             return model.utf8(self.lines[name].astype("str"))
         column = self.headers[name].astype("str")
@@ -131,6 +135,11 @@ class _Sheet:
         return pc.if_else(pa.array(minor == 0), BLANK, text) if blank else text
 
 
+def numbers(values: Ints) -> pa.Array:
+    """Whole numbers as text."""
+    return pa.array(values).cast(pa.large_string())
+
+
 def exponents(currencies: pd.Series) -> Ints:
     """The number of decimals of each currency."""
     codes, names = model.distinct(currencies)
@@ -163,6 +172,45 @@ def check_encoding(
     rows = unencodable(text, profile["encoding"])
     values = shown(rule.get("field", ""), text.take(pa.array(rows)).to_pylist())
     faults.add(at[rows], "UNENCODABLE", name, values, profile["encoding"])
+
+
+def refuse(
+    faults: mapping.Faults,
+    at: Ints,
+    bad: Mask,
+    code: str,
+    name: str,
+    rule: Mapping[str, Any],
+    text: pa.Array,
+    detail: str,
+) -> None:
+    """Report the rows marked bad."""
+    rows = np.flatnonzero(bad)
+    values = shown(rule.get("field", ""), text.take(pa.array(rows)).to_pylist())
+    faults.add(at[rows], code, name, values, detail)
+
+
+def check_codes(name: str, rule: Mapping[str, Any], text: pa.Array, at: Ints, faults: mapping.Faults) -> None:
+    """The REFERENCE of one column: texts that its list of the ERP's own codes lacks."""
+    if "codes" in rule:
+        known = pc.or_(pc.equal(text, ""), pc.is_in(text, pa.array(rule["codes"])))
+        refuse(faults, at, ~known.to_numpy(False), "REFERENCE", name, rule, text, "codes of the target profile")
+
+
+def check_number(
+    name: str, rule: Mapping[str, Any], text: pa.Array, at: Ints, faults: mapping.Faults, detail: str
+) -> None:
+    """The UNENCODABLE of one column written `as: number`: texts that are none."""
+    if rule.get("as") == "number":
+        fits = pc.or_(pc.equal(text, ""), pc.match_substring_regex(text, tree.NUMBER))
+        refuse(faults, at, ~fits.to_numpy(False), "UNENCODABLE", name, rule, text, detail)
+
+
+def coded(rule: Mapping[str, Any], text: pa.Array) -> pa.Array:
+    """The ERP's own code for each text, where the rule has a list of them."""
+    if "codes" not in rule:
+        return text
+    return by_distinct(text, lambda value: rule["codes"].get(value, value), pa.large_string())
 
 
 def clean(profile: Profile, made: Columns) -> Columns:

@@ -31,13 +31,9 @@ def check(
     flat = _flat(profile)
     made = columns.make(flat, bundle, headers, lines, at, None)
     for name, rule in flat["columns"].items():
-        if "codes" in rule:
-            unknown = ~pc.or_(pc.equal(made[name], ""), pc.is_in(made[name], pa.array(rule["codes"]))).to_numpy(False)
-            _refuse(faults, at, unknown, "REFERENCE", name, rule, made[name], "codes of the target profile")
-            made[name] = _coded(rule, made[name])
-        if rule.get("as") == "number":
-            wrong = ~pc.or_(pc.equal(made[name], ""), pc.match_substring_regex(made[name], tree.NUMBER)).to_numpy(False)
-            _refuse(faults, at, wrong, "UNENCODABLE", name, rule, made[name], "a JSON number")
+        columns.check_codes(name, rule, made[name], at, faults)
+        made[name] = columns.coded(rule, made[name])
+        columns.check_number(name, rule, made[name], at, faults, "a JSON number")
         columns.check_encoding(profile, name, rule, made[name], at, faults)
     columns.check(flat, made, at, faults)
 
@@ -49,7 +45,8 @@ def render(
     flat = _flat(profile)
     made = columns.make(flat, bundle, headers, lines, at, batch)
     tokens = {
-        name: _tokens(rule, columns.cut(flat, rule, _coded(rule, made[name]))) for name, rule in flat["columns"].items()
+        name: _tokens(rule, columns.cut(flat, rule, columns.coded(rule, made[name])))
+        for name, rule in flat["columns"].items()
     }
     document = _Writer(profile.get("layout") == "indented", tokens, at, len(headers)).node(profile["document"])
     return f"{document[0].as_py()}\n".encode(profile["encoding"])
@@ -58,22 +55,6 @@ def render(
 def _flat(profile: Profile) -> dict[str, Any]:
     """The profile with the leaves of its tree as `columns`, as every other kind has them."""
     return {**profile, "columns": {leaf.name: leaf.rule for leaf in tree.leaves(profile["document"])}}
-
-
-def _refuse(
-    faults: mapping.Faults, at: Ints, bad: Any, code: str, name: str, rule: Profile, text: pa.Array, detail: str
-) -> None:
-    """Report the rows marked bad."""
-    rows = np.flatnonzero(bad)
-    values = columns.shown(rule.get("field", ""), text.take(pa.array(rows)).to_pylist())
-    faults.add(at[rows], code, name, values, detail)
-
-
-def _coded(rule: Profile, text: pa.Array) -> pa.Array:
-    """The ERP's own code for each text, where the rule has a list of them."""
-    if "codes" not in rule:
-        return text
-    return columns.by_distinct(text, lambda value: rule["codes"].get(value, value), pa.large_string())
 
 
 def _tokens(rule: Profile, text: pa.Array) -> pa.Array:

@@ -35,7 +35,8 @@ def check(
     made = columns.clean(flat, columns.make(flat, bundle, headers, lines, at, None))
     places = _Places(headers, lines, at)
     for element in elements.elements(elements.root(profile["tree"])):
-        rows = places.written(element)
+        # What stands once in a batch is held against every journal: a batch may be made of any of them.
+        rows = places.rows["journal"] if element.level == "batch" else places.written(element)
         for name, _, rule in element.cells():
             text = made[name].take(pa.array(rows))
             columns.check_column(flat, name, rule, text, at[rows], faults)

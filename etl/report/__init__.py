@@ -1,8 +1,8 @@
 """The report of a reconciliation, for finance: a page, a workbook and five tables.
 
-report.html (self-contained, no script, printable), report.xlsx (real numbers, text never a formula), breaks.csv,
-totals.csv, documents.csv, moved.csv, rounding.csv (for people: text that a spreadsheet would run is made harmless). Equal inputs give equal
-bytes. No amount is computed here; they are only written out.
+report.html (self-contained, no script, printable), report.xlsx (real numbers, text never a formula), and breaks.csv,
+totals.csv, documents.csv, moved.csv, rounding.csv (for people: text that a spreadsheet would run is made harmless).
+Equal inputs give equal bytes. No amount is computed here; they are only written out.
 """
 
 from __future__ import annotations

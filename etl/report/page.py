@@ -40,31 +40,37 @@ def render(
     at: str,
 ) -> bytes:
     """The page as UTF-8; fewer rows are shown until it fits BYTES_MAX."""
-    style = (TEMPLATES / "report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    css, digest = stylesheet()
     context = {
         "stages": _stages(reconciliation), "breaks_open": len(_open(reconciliation)),
         "told": told, "summary": summary, "as_of": reconciliation.as_of, "at": at,
-        "style": Markup(style), "style_hash": digest, "tiles": _tiles(reconciliation),
+        "style": css, "style_hash": digest, "tiles": _tiles(reconciliation),
         "kinds": _kinds(reconciliation.breaks),
         "flow": picture.flow(reconciliation), "trend": picture.trend(_with_this(history, reconciliation, at)),
         "reasons": tables.quarantine(summary).to_dict("records"), "conserved": not reconciliation.conservation,
     }  # fmt: skip
-    template = _environment().get_template("report.html")
+    template = environment().get_template("report.html")
     pages = (template.render(**context, **_bounded(reconciliation, summary, rows)).encode("utf-8") for rows in ROWS_MAX)
     return next(page for page in pages if len(page) <= BYTES_MAX)
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def stylesheet() -> tuple[Markup, str]:
+    """The one style sheet of our pages, and its hash for the content security policy."""
+    text = (TEMPLATES / "report.css").read_text("utf-8")
+    return Markup(text), base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def environment() -> Environment:
+    """Templates with every text escaped and no name undefined."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cut": cut, "decimal": grouped, "count": lambda number: f"{number:,}"}
-    return environment
+    made.filters |= {"cut": cut, "decimal": grouped, "count": lambda number: f"{number:,}"}
+    return made
 
 
 def cut(text: object, longest: int = CELL_MAX) -> str:

@@ -1,0 +1,382 @@
+"""The interface document says everything that the mappings say, in both languages and both forms, and nothing runs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from books import FEED, GL, JOURNAL, write_mapping
+from click.testing import CliRunner
+from markdown_it import MarkdownIt
+from test_render_targets_fixed import SMALL
+
+from etl import config, mapping, model
+from etl.cli import main
+from etl.errors import CATALOGUE, OUTCOMES
+from etl.mapping import elements, records, tree
+from etl.report import interface
+from etl.report.interface import chinese, codes, fields, words
+from etl.report.interface.model import Document, Table
+
+MAPPINGS = Path(__file__).resolve().parents[1] / "mappings"
+FEEDS = mapping.feed_names(MAPPINGS)
+TARGETS = sorted(path.stem for path in (MAPPINGS / "targets").glob("*.yml"))
+EACH_FEED = pytest.mark.parametrize("feed", FEEDS)
+EACH_LANGUAGE = pytest.mark.parametrize("language", interface.LANGUAGES)
+
+
+def document(feed: str, language: str = "en", folder: Path = MAPPINGS) -> Document:
+    return interface.document(mapping.load(folder, feed), folder, language)
+
+
+def tables(made: Document) -> list[Table]:
+    return [table for section in made.sections for table in section.tables]
+
+
+def cells(made: Document, *headings: str) -> set[str]:
+    """The cells below any heading of these names."""
+    return {
+        cell
+        for table in tables(made)
+        for row in table.rows
+        for heading, cell in zip(table.headings, row, strict=True)
+        if heading in headings
+    }
+
+
+def row(made: Document, *first: str) -> dict[str, str]:
+    """The one row that begins with these cells, by heading."""
+    (found,) = [
+        dict(zip(table.headings, cells, strict=True))
+        for table in tables(made)
+        for cells in table.rows
+        if cells[: len(first)] == first
+    ]
+    return found
+
+
+def claimpost(*options: str) -> bytes:
+    result = CliRunner().invoke(main, ["docs", "interface", *options], catch_exceptions=False)
+    assert 0 == result.exit_code, result.stderr
+    return result.stdout_bytes
+
+
+class Texts(HTMLParser):
+    """The texts of a page, and its elements with their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data.strip())
+
+
+# --- everything is there
+
+
+@EACH_FEED
+def test_every_source_column_field_rule_and_table_appears(feed: str) -> None:
+    bundle, made = mapping.load(MAPPINGS, feed), document(feed)
+    headers = [
+        next(iter(h.values())) if isinstance(h, dict) else h
+        for layout in bundle.source["format"]["layouts"]
+        for h in layout
+    ]
+    used = {use["file"] for use in bundle.journal.get("tables", {}).values()} | {bundle.feed["checks"].get("tax")}
+    used |= {use["file"] for use in bundle.feed["checks"].get("references", {}).values()}
+    used |= {bundle.feed.get("periods"), bundle.journal.get("rates", {}).get("file")}
+
+    assert set(headers) == cells(made, "Column")
+    assert set(bundle.source["fields"]) <= cells(made, "Field")
+    assert {line["purpose"] for line in bundle.journal["lines"]} <= cells(made, "Rule")
+    assert {f"tables/{name}" for name in used if name} == cells(made, "Table")
+    assert set(bundle.feed["companies"]) == cells(made, "Company")
+    assert {check["name"] for rules in bundle.rules for check in rules["checks"]} <= cells(made, "Rule")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@EACH_LANGUAGE
+def test_every_field_of_every_target_appears_in_order(tmp_path: Path, target: str, language: str) -> None:
+    made = document("sample", language, with_target(tmp_path, target))
+    profile = config.load(MAPPINGS / f"targets/{target}.yml", "target")
+    title = words.Words(language)("fields_of", target=target)
+    (table,) = [table for table in tables(made) if table.name == title]
+
+    labels = {name: f" ({rule['label']})" for name, rule in profile.get("columns", {}).items() if "label" in rule}
+
+    assert [name + labels.get(name, "") for name in fields_of(profile)] == [cells[1] for cells in table.rows]
+    assert all(cells[-1] for cells in table.rows)
+
+
+def with_target(folder: Path, target: str) -> Path:
+    """The mappings with all companies of the sample posting to one target."""
+    shutil.copytree(MAPPINGS, folder / "mappings")
+    feed = folder / "mappings/feeds/sample.yml"
+    text = re.sub(r"target: (oracle_ebs_gl_interface|beancount),", f"target: {target},", feed.read_text("utf-8"))
+    feed.write_text(text, "utf-8")
+    return folder / "mappings"
+
+
+def fields_of(profile: config.Document) -> list[str]:
+    """Names of a profile's fields, read from the profile itself."""
+    if "document" in profile:
+        return [leaf.name for leaf in tree.leaves(profile["document"])]
+    if "tree" in profile:
+        found = elements.elements(elements.root(profile["tree"]))
+        return [name for element in found for name, _, _ in element.cells()]
+    if "records" in profile:
+        return [name for record in records.records(profile["records"]) for name, _ in record.columns()]
+    text = [
+        "posting_date", "employee_id", "description", "journal_key", "journal_id", "company", "period", "report_id",
+        "account", "line_no", "cost_center", "project", "party", "tax_code", "text", "signed", "base_signed",
+    ]  # fmt: skip
+    return list(profile.get("columns", text))
+
+
+def test_a_source_column_says_what_may_stand_in_it() -> None:
+    made = document("sample")
+
+    assert {
+        "No.": "20", "Column": "Currency", "Headers": "1", "Becomes": "document_currency", "Type": "currency",
+        "Length, at most": "", "Required": "yes", "Format": "ISO 4217; RMB is read as CNY",
+    } == row(made, "20", "Currency")  # fmt: skip
+    assert ("240", "") == tuple(row(made, "14", "Description")[name] for name in ("Length, at most", "Required"))
+    assert "expense_csv.yml line 36" == row(made, "document_currency", "currency of the receipt")["Defined in"]
+
+
+def test_headers_that_changed_and_columns_that_cost_are_told() -> None:
+    uk, canada = document("uk_birmingham_pcards"), document("ca_travel_claims")
+
+    assert (
+        "1, 2 (written ''), 3 (written 'Directorate '), 4, 5, 6 (written 'Directorates'), 7"
+        == row(uk, "12", "Directorate")["Headers"]
+    )
+    assert "GBP" in row(uk, "document_currency", "currency of the receipt")["From"]
+    assert "gross_minor of expense type AIRFARE" == row(canada, "12", "airfare")["Becomes"]
+    assert "one line for each cost column that is not zero" == row(canada, "gross_minor", "amount with tax")["From"]
+
+
+def test_a_journal_line_rule_reads_as_a_sentence_with_its_place() -> None:
+    rule = row(document("sample"), "3", "settlement")
+    line = config.load(MAPPINGS / "journals/group_expense.yml", "journal").line("lines", 2)
+
+    assert {
+        "In words": "Credit the gross amount to account of table counter, looked up by company, payer.",
+        "When": "always",
+        "Also": "employee or vendor of the line: employee_id of the expense line.\ntext of the line: "
+        "“Advance {advance_id} applied” when payer is ADVANCE; “Company card” when payer is CARD; else “Payable to "
+        "employee”.\nLines that agree in everything but the amount are added up.",
+        "Defined in": f"group_expense.yml line {line}",
+    } == {name: cell for name, cell in rule.items() if name not in ("No.", "Rule")}
+
+
+def test_a_rule_reads_as_a_sentence_in_chinese() -> None:
+    rule = row(document("sample", "zh"), "2", "input_tax")
+
+    assert ("借记表 tax_account 的 account（按 company、tax_code 查找），有效日 transaction_date，金额为可抵扣税额。",
+            "reclaimable_tax_minor 不为零") == (rule["说明"], rule["条件"])  # fmt: skip
+
+
+def test_tables_are_counted() -> None:
+    rows = len((MAPPINGS / "tables/sample_rates.csv").read_text("utf-8").splitlines()) - 1
+    rates = row(document("sample"), "tables/sample_rates.csv")
+
+    assert (f"{rows:,}", "2025-01-01 to 2026-12-31") == (rates["Rows"], rates["Validity in the file"])
+
+
+CONDITION = """{any: [{payer: [CARD, CASH]},
+   {all: [{gross_minor: {above: "100000", to: "-5"}}, {tax_minor: positive}]}],
+   not: {account: {prefix: "66"}}, invoice_no: missing, project: {present: yes, not: {equal: P1}},
+   line_no: "3", merchant: {in: [A, B], from: A, below: Z}}"""
+
+
+def test_every_form_of_condition_is_put_in_words(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("    merge: yes\n", f"    merge: yes\n    when: {CONDITION}\n", 1)
+    made = document("tiny", "en", write_mapping(tmp_path / "m", journals=journal))
+
+    assert (
+        "(payer is one of CARD, CASH or (gross_minor is above 100,000 minor units and gross_minor is -5 minor units or "
+        "below and tax_minor is above zero)) and not (account begins with 66) and invoice_no is empty and project is "
+        "given and not (project is P1) and line_no is 3 and merchant is one of A, B and merchant is A or above and "
+        "merchant is below Z"
+    ) == row(made, "2", "input_tax")["When"]
+
+
+def test_every_check_and_limit_of_a_feed_is_told(tmp_path: Path) -> None:
+    checks = "checks: {zero: allowed, refunds: refused, invoice_repeated: hold}\ngate: {gross: {CNY: {max: '9000.50'}}}"
+    made = document("tiny", "en", write_mapping(tmp_path / "m", feeds=FEED.replace("checks: {}", checks)))
+
+    assert {
+        "No line is below zero.": "NEGATIVE",
+        "An invoice (number, date, currency, amount) is claimed once; a second time: held.": "INVOICE_REPEATED",
+    } == {
+        cells[0]: cells[1] for table in tables(made) if table.headings[:2] == ("Check", "Code") for cells in table.rows
+    }
+    assert {"Check": "Gross in CNY", "Limit": "at most 9,000.50"} == row(made, "Gross in CNY")
+
+
+def test_a_trailer_of_a_target_is_told(tmp_path: Path) -> None:
+    made = document("tiny", "en", write_mapping(tmp_path / "m", gl=SMALL))
+
+    assert ["1 to 1", "2 to 5", "6 to 9", "10 to 21"] == [
+        cells[0] for table in tables(made) for cells in table.rows if "END/" in cells[1]
+    ]
+    assert {
+        "Position": "10 to 21", "Field": "END/debit", "Type": "amount", "Length, at most": "12 bytes",
+        "Too long": "the report is held (KEY_OVERFLOW)", "Required": "",
+        "From": "sum of: debit in the currency of the books",
+    } == row(made, "10 to 21", "END/debit")  # fmt: skip
+    assert "number of journals" == row(made, "2 to 5", "END/journals")["From"]
+
+
+# --- error codes
+
+
+@EACH_FEED
+def test_the_codes_are_those_that_the_feed_can_give(feed: str) -> None:
+    bundle = mapping.load(MAPPINGS, feed)
+    found = {entry.code for entry in codes.possible(bundle)}
+
+    assert set(CATALOGUE) - found <= set(codes._NEEDS)
+    assert found <= cells(document(feed), "Code")
+    assert ("approver_id" in bundle.source["fields"]) == ("SOD" in found)
+
+
+def test_codes_of_options_that_a_feed_does_not_use_are_left_out() -> None:
+    sample, canada = (
+        {entry.code for entry in codes.possible(mapping.load(MAPPINGS, feed))}
+        for feed in ("sample", "ca_travel_claims")
+    )
+    optional = {
+        "SIDECAR", "CONTROL_TOTAL", "STATUS", "TAX", "SPLIT", "RATE", "ROUNDING_LIMIT", "SOD", "PERIOD_CLOSED",
+        "POLICY", "APPROVAL", "TOTALS_DIFFER",
+    }  # fmt: skip
+
+    assert optional <= sample
+    assert set() == optional & canada
+    assert set() == {"ENVIRONMENT", "NEGATIVE", "INVOICE_REPEATED", "RATE_VALUE"} & sample
+
+
+def test_an_error_says_who_acts_and_how() -> None:
+    told = row(document("sample"), "MAPPING_GAP")
+
+    assert {
+        "Code": "MAPPING_GAP", "Meaning": "‹field›: no row for ‹value› in ‹detail›.", "Owner": "finance",
+        "Next step": "Add the row to the table, then run the feed again.",
+    } == told  # fmt: skip
+
+
+# --- languages
+
+
+def test_everything_has_a_chinese_text() -> None:
+    every = {*model.LINE_FIELDS, *model.JOURNAL_COLUMNS, *model.JOURNAL_LINE_COLUMNS, *elements.FIELDS["line"]}
+
+    assert set(CATALOGUE) == set(chinese.CODES)
+    assert set(OUTCOMES) == set(chinese.OUTCOMES)
+    assert {entry.owner for entry in CATALOGUE.values()} == set(chinese.OWNERS)
+    assert every == set(fields.MEANINGS)
+
+
+@EACH_FEED
+def test_no_english_label_is_left_in_a_chinese_document(feed: str) -> None:
+    made = document(feed, "zh")
+    labels = {made.title, made.contents, *(s.title for s in made.sections), *(t.name for t in tables(made))}
+    labels |= {heading for table in tables(made) for heading in table.headings}
+    ours = {table.name for table in tables(made)} & set(mapping.load(MAPPINGS, feed).targets)
+    english = {en for en, zh in words.PHRASES.values() if en != zh and "{" not in en}
+    texts = set(Texts(interface.page(made)).texts)
+
+    assert [] == sorted(label for label in labels - ours - {""} if not re.search(r"[\u4e00-\u9fff]", label))
+    assert set() == english & labels
+    assert set() == {phrase for phrase in english if " " in phrase} & texts
+
+
+@pytest.mark.parametrize(("en", "zh"), words.PHRASES.values(), ids=list(words.PHRASES))
+def test_both_languages_say_the_same_facts(en: str, zh: str) -> None:
+    named = re.compile(r"\{[a-z_]+\}")
+
+    assert set(named.findall(en)) == set(named.findall(zh))
+
+
+# --- forms
+
+
+ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "aria-label", "href", "id", "class", "scope"}
+
+
+@EACH_FEED
+@EACH_LANGUAGE
+def test_the_page_shows_every_cell_and_no_script(feed: str, language: str) -> None:
+    made = document(feed, language)
+    page = Texts(interface.page(made))
+    wanted = [cell for table in tables(made) for row in table.rows for cell in row if cell]
+
+    assert [] == [cell for cell in wanted if cell.strip() not in page.texts]
+    assert language == next(attributes["lang"] for tag, attributes in page.tags if tag == "html")
+    assert {"script", "img", "link", "iframe", "object"} & {tag for tag, _ in page.tags} == set()
+    assert {name for _, attributes in page.tags for name in attributes} <= ATTRIBUTES
+    anchors = {str(a["href"]) for tag, a in page.tags if tag == "a"}
+    assert {f"#s{number}" for number in range(1, len(made.sections) + 1)} == anchors
+
+
+HOSTILE = "</td><script>alert(1)</script>|`x`&amp;*[a](b)"
+
+
+@EACH_LANGUAGE
+def test_hostile_text_of_a_mapping_is_shown_and_never_runs(tmp_path: Path, language: str) -> None:
+    target = GL.replace("description: A staging table", f"description: '{HOSTILE}'").replace("value: gl", "value: gl")
+    journal = JOURNAL.replace("{value: Payable}", f"{{value: '{HOSTILE}'}}").replace(
+        "source: the test", f"source: '{HOSTILE}'"
+    )
+    made = document("tiny", language, write_mapping(tmp_path / "m", gl=target, journals=journal))
+    page = interface.page(made)
+
+    assert HOSTILE in Texts(page).texts
+    assert "<script" not in page
+    assert HOSTILE in markdown_cells(interface.markdown(made))
+
+
+def markdown_cells(text: str) -> list[str]:
+    """The texts of the cells as a Markdown reader shows them."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    out = []
+    for before, token in itertools.pairwise(tokens):
+        if before.type in ("td_open", "th_open"):
+            assert all(child.type in ("text", "text_special") for child in token.children or ())
+            out.append("".join(child.content for child in token.children or ()))
+    return out
+
+
+@EACH_FEED
+@EACH_LANGUAGE
+def test_markdown_says_the_same_as_the_page(feed: str, language: str) -> None:
+    made = document(feed, language)
+    wanted = [cell for table in tables(made) for row in (table.headings, *table.rows) for cell in row]
+
+    assert [" ".join(cell.split()) for cell in wanted] == markdown_cells(interface.markdown(made))
+
+
+def test_the_command_writes_a_file_or_standard_output_the_same_bytes_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAIMPOST_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(MAPPINGS))
+    out = tmp_path / "docs/interface.html"
+    first = claimpost("sample", "--language", "zh")
+    claimpost("sample", "--language", "zh", "--out", str(out))
+
+    assert first == claimpost("sample", "--language", "zh") == out.read_bytes()
+    assert first.startswith(b'<!DOCTYPE html>\n<html lang="zh">')
+    assert claimpost("sample", "--format", "markdown").startswith(b"# Interface sample\n")
+    assert not (tmp_path / "home").exists()
