@@ -60,12 +60,14 @@ def show_run(result: Mapping[str, Any]) -> None:
 
 
 def _show_outcomes(result: Mapping[str, Any]) -> None:
-    """Landed and the four outcomes, the reasons, and the files that were rejected or held."""
+    """Landed and its outcomes, the reasons, and the files that were rejected or held."""
     table = Table(title=f"Feed {result['feed']}", title_justify="left", show_lines=True)
     for name in ("", "reports", "lines", "amount"):
         table.add_column(name, justify="right" if name else "left")
-    for name in ("landed", "accepted", "quarantined", "duplicate", "superseded"):
+    for name in ("landed", "accepted", "quarantined", "duplicate", "superseded", "withdrawn"):
         part = result[name]
+        if name == "withdrawn" and not part["reports"]:
+            continue
         table.add_row(name, f"{part['reports']:,}", f"{part['lines']:,}", money_text(part["gross"]))
     _OUT.print(table)
     for code, reports in result["reasons"].items():

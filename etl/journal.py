@@ -22,7 +22,6 @@ from etl.mapping.apply import DIMENSIONS
 Ints = NDArray[np.int64]
 
 JOURNAL_KEY: Final = [*model.REPORT_KEY, "document_currency"]
-ORIGINAL: Final = "original"
 ROUNDING: Final = "rounding"
 JOURNALS_PER_BATCH_MAX: Final = 50_000
 _CANONICAL: Final = "c1"  # version of the text that content_hash is made of
@@ -84,19 +83,20 @@ def _headers(bundle: mapping.Bundle, lines: pd.DataFrame) -> tuple[Ints, pd.Data
     journal_of = rank[codes]
     identity = [model.utf8(head[c]) for c in model.REPORT_KEY]
     texts = model.joined(
-        [identity[0], bundle.source_system, *identity[1:], ORIGINAL, model.utf8(head["document_currency"])]
+        [identity[0], bundle.source_system, *identity[1:], model.ORIGINAL, model.utf8(head["document_currency"])]
     )
     ids, short = model.journal_identity(texts)
     headers = head.assign(
         journal_id=model.texts(ids),
         journal_key=model.texts(short),
-        purpose=ORIGINAL,
+        purpose=model.ORIGINAL,
+        reverses="",
         currency=head["document_currency"],
         document_date=_latest(lines["transaction_date"], journal_of, len(head)),
         description=mapping.fill(bundle.journal["description"], head),
         first_line=first[order],
     )
-    return journal_of, headers.astype({"purpose": "str"})
+    return journal_of, headers.astype({"purpose": "str", "reverses": "str"})
 
 
 def _latest(dates: pd.Series, group: Ints, groups: int) -> pd.Series:
@@ -249,7 +249,7 @@ def _numbered(
         lines=np.bincount(journal, minlength=count).astype(np.int64),
         debit_minor=model.sum_by(merged["debit_minor"].to_numpy(dtype=np.int64), journal, count),
         base_debit_minor=model.sum_by(merged["base_debit_minor"].to_numpy(dtype=np.int64), journal, count),
-        content_hash=model.texts(_content_hashes(headers, merged, starts)),
+        content_hash=model.texts(content_hashes(headers, merged, starts)),
     )
     return headers, merged
 
@@ -271,7 +271,8 @@ def _with_sides(bundle: mapping.Bundle, headers: pd.DataFrame, merged: pd.DataFr
     return merged.assign(**columns)
 
 
-def _content_hashes(headers: pd.DataFrame, merged: pd.DataFrame, starts: Ints) -> list[str]:
+def content_hashes(headers: pd.DataFrame, merged: pd.DataFrame, starts: Ints) -> list[str]:
+    """One hash per header over its lines; `merged` has JOURNAL_LINE_COLUMNS and `journal`, their header's position."""
     journal = pa.array(merged["journal"].to_numpy(dtype=np.int64))
     head = model.joined(
         [_CANONICAL, *(model.utf8(headers[c]) for c in ("posting_date", "currency", "base_currency", "rate"))]

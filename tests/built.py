@@ -27,8 +27,9 @@ def strings(rows: list[tuple[object, ...]], columns: list[str], numbers: tuple[s
 
 def outcomes(*rows: tuple[str, str]) -> pd.DataFrame:
     """Report id and outcome -> one line of 100.00 CNY each in company CN01."""
-    columns = [*model.REPORT_KEY, "document_currency", "outcome", "lines", "gross_minor", "content_hash"]
-    full = [("CN01", r, "1", "CNY", outcome, 1, 10_000, hashlib.sha256(r.encode()).hexdigest()) for r, outcome in rows]
+    columns = [*model.REPORT_KEY, "document_currency", "outcome", "lines", "gross_minor", "content_hash", "business_hash"]
+    hashes = [hashlib.sha256(r.encode()).hexdigest() for r, _ in rows]
+    full = [("CN01", r, "1", "CNY", outcome, 1, 10_000, h, h) for (r, outcome), h in zip(rows, hashes, strict=True)]
     return strings(full, columns, ("lines", "gross_minor"))
 
 
@@ -56,7 +57,7 @@ def journals(*reports: str, content: str = "") -> pd.DataFrame:
             "CNY",
         )
         content_hash = hashlib.sha256((report + content).encode()).hexdigest()
-        full.append((*row, "1", "2026-03-31", "Reise 差旅", 2, 10_000, 10_000, content_hash))
+        full.append((*row, "1", "2026-03-31", "Reise 差旅", 2, 10_000, 10_000, content_hash, ""))
     return strings(full, model.JOURNAL_COLUMNS, ("lines", "debit_minor", "base_debit_minor"))
 
 

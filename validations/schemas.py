@@ -238,7 +238,7 @@ JOURNAL: Final = _schema(
         "period": shaped("a period (YYYY-MM)", "[0-9]{4}-(0[1-9]|1[0-2])"),
         "currency": currency(), "base_currency": currency(), "rate": shaped("a rate", _RATE), "rate_date": date(),
         "description": text(), "lines": whole(), "debit_minor": amount(), "base_debit_minor": amount(),
-        "content_hash": shaped("a sha256", _SHA256),
+        "content_hash": shaped("a sha256", _SHA256), "reverses": shaped("a journal key", _KEY, empty=True),
     },
     _unique(["journal_key"]),
 )  # fmt: skip

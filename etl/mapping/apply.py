@@ -44,7 +44,7 @@ def apply(bundle: Bundle, lines: pd.DataFrame) -> Applied:
     of the journal line rule); rejects of model.REJECT_COLUMNS, every gap of every line.
     """
     faults = Faults()
-    lines = _with_dates(bundle, lines.reset_index(drop=True), faults)
+    lines = with_dates(bundle, lines.reset_index(drop=True), faults)
     lines = _with_reclaimable_tax(bundle, lines, faults)
     parts = [_parts(bundle, lines, number, rule, faults) for number, rule in enumerate(bundle.journal["lines"])]
     return Applied(lines, pd.concat(parts, ignore_index=True), faults.rejects(lines))
@@ -87,7 +87,8 @@ def reject_frame(rows: list[dict[str, object]]) -> pd.DataFrame:
 # --- dates and periods
 
 
-def _with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
+def with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
+    """Lines with base_currency, posting_date and period under the journal mapping's period policy."""
     companies, company_names = model.distinct(lines["company"])
     base = [bundle.company(name, "base_currency") for name in company_names]
     codes, first = model.groups(lines, ["company", bundle.journal["posting_date"]])

@@ -14,8 +14,6 @@ from etl import model
 from etl.errors import CATALOGUE, text
 from etl.reconcile.book import Book, Ints, at, same_cell
 
-REVERSAL: Final = "reversal"
-
 # Code -> (severity, bucket of the document). The order says which code names the bucket when a document has several.
 KINDS: Final[dict[str, tuple[str, str]]] = {
     "CONSERVATION": ("S1", "conservation"),
@@ -40,7 +38,9 @@ CODES: Final = tuple(KINDS)
 
 SENT: Final = ("published", "acknowledged", "reconciled")  # batch states in which the ERP has the batch
 ANSWERED: Final = ("acknowledged", "reconciled")  # the ERP's answer is in; what it leaves out will not come
-STATES: Final = ("posted", "unknown", "sealed", "rejected")  # of a member; the first counts when there are several
+# Of a member; the first counts when there are several. A void one was refused, and a corrected version replaced it.
+STATES: Final = ("posted", "unknown", "sealed", "rejected", "void")
+REFUSED: Final = ("rejected", "void")
 
 OUTCOME_COLUMNS: Final = [
     "landing_sha256", *model.REPORT_KEY, "document_currency", "outcome", "lines", "gross_minor",
@@ -52,7 +52,7 @@ BREAK_COLUMNS: Final = [
     "code", "company", "period", "journal_key", "report_id", "currency", "here", "erp", "amount_minor", "reason",
     "owner", "next_step", "severity", "age_days",
 ]  # fmt: skip
-REPORT: Final = [*model.REPORT_KEY, "currency"]
+REPORT: Final = [*model.REPORT_KEY, "currency", "purpose"]
 _TEXTS: Final = [
     "code", "company", "period", "journal_key", "report_id", "currency", "since", "here", "erp", "detail", "value",
     "severity",
@@ -120,7 +120,7 @@ def live_members(book: Book, members: pd.DataFrame) -> pd.DataFrame:
 def membership(book: Book, members: pd.DataFrame) -> pd.DataFrame:
     """Journals that are live in two batches, and members that are no journal."""
     stray = members[~members["journal_key"].isin(book.journals["journal_key"])]
-    live = members[members["state"] != "rejected"]
+    live = members[~members["state"].isin(REFUSED)]
     batches = live.drop_duplicates(["journal_key", "batch_id"]).sort_values("batch_id")
     batches = batches[batches.duplicated("journal_key", keep=False)]
     batches = batches.groupby("journal_key", dropna=False)["batch_id"].agg(", ".join).reset_index()
@@ -139,12 +139,11 @@ def membership(book: Book, members: pd.DataFrame) -> pd.DataFrame:
 # --- source = journal?
 
 
-def source(book: Book, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """NOT_JOURNALED and SOURCE_DIFFERS: accepted reports against the journals made of them."""
-    accepted = outcomes[outcomes["outcome"] == model.ACCEPTED].rename(columns={"document_currency": "currency"})
-    first = book.journals[book.journals["purpose"] != REVERSAL]
+def source(book: Book, claims: pd.DataFrame) -> pd.DataFrame:
+    """NOT_JOURNALED and SOURCE_DIFFERS: what must be booked (claims.CLAIM_COLUMNS) against the journals."""
+    first = book.journals
     both = pd.concat([  # not an outer merge: that would turn amounts into floats
-        accepted[[*REPORT, "gross_minor"]].assign(accepted=True, here=0, j=-1),
+        claims[[*REPORT, "gross_minor"]].assign(accepted=True, here=0, j=-1),
         first[REPORT].assign(gross_minor=0, accepted=False, here=first["gross_minor"], j=first.index.to_numpy()),
     ])  # fmt: skip
     grouped = both.groupby(REPORT, dropna=False, sort=False)
@@ -195,7 +194,7 @@ def answers(book: Book, live: pd.DataFrame, as_of: str, overdue_hours: int) -> p
     late = moments(live["published_at"]) + np.timedelta64(overdue_hours, "h") < moments(model.texts([as_of]))
     sent, never_sent = batch.isin(SENT), batch.isin(("", "sealed"))
     cases = [
-        (in_erp & ((state == "rejected") | ((state != "posted") & never_sent)), "STATE_CONTRADICTED"),
+        (in_erp & (state.isin(REFUSED) | ((state != "posted") & never_sent)), "STATE_CONTRADICTED"),
         (in_erp, ""),
         (state == "rejected", "REJECTED_BY_ERP"),
         (state == "posted", "MISSING_IN_ERP"),
@@ -228,7 +227,7 @@ def answer_breaks(book: Book, code_of: pd.Series, live: pd.DataFrame) -> pd.Data
             facts["erp"] = (part["code"] + " " + part["message"]).str.strip()
             facts["detail"] = facts["erp"]
         elif code == "STATE_CONTRADICTED":
-            facts["here"] = part["state"].where(part["state"] == "rejected", "not loaded")
+            facts["here"] = part["state"].where(part["state"].isin(REFUSED), "not loaded")
             facts["erp"] = "posted as " + model.texts(documents.reindex(j).to_numpy())
         found.append(of_journals(book, code, j, since=since, **facts))
     return pd.concat(found, ignore_index=True)

@@ -80,6 +80,7 @@ def _bounded(reconciliation: Reconciliation, summary: Mapping[str, Any], rows: i
         "currencies": currencies[:rows], "currencies_all": len(currencies),
         "breaks": _records(reconciliation.breaks.head(rows), tables.BREAKS), "breaks_all": len(reconciliation.breaks),
         "totals": _records(differing.head(rows), tables.TOTALS), "totals_all": len(differing), "cells": len(totals),
+        "shifts": list(summary.get("shifts", ()))[:rows],
         "batches": list(summary["batches"])[:rows], "batches_all": len(summary["batches"]),
     }  # fmt: skip
 
@@ -117,7 +118,7 @@ def _kinds(breaks: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _currencies(reconciliation: Reconciliation) -> list[dict[str, Any]]:
-    """Per currency the gross of each stage ("" where it is nothing); it agrees when all is posted without a break."""
+    """Per currency the gross of each stage ("" where it is nothing); it agrees when all journals are posted without a break."""
     sums = {stage: by_currency(reconciliation.stages, f"{stage}_minor") for stage in STAGES}
     broken = set(_open(reconciliation)["currency"])
     rows = []
@@ -125,7 +126,7 @@ def _currencies(reconciliation: Reconciliation) -> list[dict[str, Any]]:
         minor = {stage: sums[stage][currency] for stage in STAGES}
         if any(minor.values()):
             shown = {stage: amount(value, currency) if value else "" for stage, value in minor.items()}
-            agrees = minor["posted"] == minor["accepted"] and currency not in broken
+            agrees = minor["posted"] == minor["journaled"] and currency not in broken
             rows.append({"currency": currency or "none", "amounts": shown, "agrees": agrees})
     return rows
 
