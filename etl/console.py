@@ -132,8 +132,12 @@ def show_found(found: Mapping[str, Any]) -> None:
 def show_explanation(found: Mapping[str, Any]) -> None:
     """A journal's origin, then each line with its shares, rules and steps."""
     for name, value in found.items():
-        if name not in ("lines", "posting"):
+        if name not in ("lines", "posting", "original"):
             _say(f"{name}: {value}")
+    if "original" in found:
+        _say("\nIt takes back, line by line, the journal")
+        show_explanation(found["original"])
+        return
     if not found["made_again_equal"]:
         _say("The mapping or its tables have changed since: the sources are shown, the rules of that day are not.")
     for step in found["posting"]:

@@ -14,7 +14,14 @@ import pytest
 from books import FEED, JOURNAL, TABLES, write_mapping
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from etl import config, model, pipeline
 
@@ -102,7 +109,9 @@ class Office:
     def tell(self, batch_id: str, answers: list[tuple[str, str]]) -> None:
         rows = [(key, level, f"D{key}" if level == "posted" else "", "", "") for key, level in answers]
         columns = zip(*rows, strict=True) if rows else [()] * 5
-        frame = {name: model.texts(list(cells)) for name, cells in zip(model.ACKNOWLEDGEMENT_COLUMNS, columns, strict=True)}
+        frame = {
+            name: model.texts(list(cells)) for name, cells in zip(model.ACKNOWLEDGEMENT_COLUMNS, columns, strict=True)
+        }
         self.context.store.acknowledge(batch_id, pd.DataFrame(frame))
 
     def journals(self) -> pd.DataFrame:
@@ -197,7 +206,9 @@ class Told:
 
 
 contents = st.lists(
-    st.tuples(st.sampled_from(["CNY", "USD"]), st.sampled_from(["10.00", "20.00", "-7.00", "0.05"])), min_size=1, max_size=2
+    st.tuples(st.sampled_from(["CNY", "USD"]), st.sampled_from(["10.00", "20.00", "-7.00", "0.05"])),
+    min_size=1,
+    max_size=2,
 ).map(lambda lines: tuple(sorted(dict(lines).items())))
 reports = st.sampled_from(REPORTS)
 
@@ -306,7 +317,9 @@ class Revisions(RuleBasedStateMachine):
             return
         lines = self.office.lines()
         back = lines[lines["reverses"] != ""]
-        pairs = pd.concat([lines[lines["journal_key"].isin(back["reverses"])], back.assign(journal_key=back["reverses"])])
+        pairs = pd.concat(
+            [lines[lines["journal_key"].isin(back["reverses"])], back.assign(journal_key=back["reverses"])]
+        )
         assert {} == nets(pairs, ["journal_key"])
         version = lines["company"] + " " + lines["report_id"] + " " + lines["report_version"]
         in_force = [f"{' '.join(report)} {told.number}" for report, told in self.told.items() if told.content]
@@ -314,7 +327,9 @@ class Revisions(RuleBasedStateMachine):
         assert nets(current, ["company", "report_id"]) == nets(lines, ["company", "report_id"])
         for report, told in self.told.items():
             mine = current[(current["company"] == report[0]) & (current["report_id"] == report[1])]
-            spent = mine[mine["line"] == "expense"].groupby("currency", dropna=False)[["debit_minor", "credit_minor"]].sum()
+            spent = (
+                mine[mine["line"] == "expense"].groupby("currency", dropna=False)[["debit_minor", "credit_minor"]].sum()
+            )
             said = {c: int(amount.replace(".", "")) for c, amount in told.content}
             assert said == (spent["debit_minor"] - spent["credit_minor"]).to_dict()
 

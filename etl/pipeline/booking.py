@@ -170,7 +170,9 @@ def _withdrawal_dates(
     A withdrawn version is not judged otherwise: only what cannot be read of its identity, state or date holds it.
     """
     field = bundle.journal["posting_date"]
-    vital = found[found["field"].isin([*model.REPORT_KEY, "state", field]) & rules.quarantined(found, gone.assign(outcome=""))]
+    vital = found[
+        found["field"].isin([*model.REPORT_KEY, "state", field]) & rules.quarantined(found, gone.assign(outcome=""))
+    ]
     first = gone.drop_duplicates(model.REPORT_KEY).reset_index(drop=True)
     first = first.loc[_among(first, replaced)].reset_index(drop=True)
     stated = first[field]

@@ -43,9 +43,7 @@ def reconcile(context: Context, period: str = "", out: Path | None = None) -> di
     return {**result, "report_files": [str(path) for path in files]}
 
 
-def _compare(
-    context: Context, batches: list[Batch], whole: pd.DataFrame, period: str, at: str
-) -> Reconciliation:
+def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period: str, at: str) -> Reconciliation:
     """`whole`: the feed's journals of all periods."""
     journals = whole[whole["period"] == period] if period else whole
     outcomes = context.store.outcomes(context.feed_id)

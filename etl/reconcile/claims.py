@@ -49,7 +49,9 @@ def shifts(journals: pd.DataFrame, period: str = "") -> pd.DataFrame:
     In: model.JOURNAL_COLUMNS of everything, not of one period alone.
     """
     back = journals[journals["reverses"] != ""]
-    back = back[["reverses", "journal_key", "period"]].set_axis(["journal_key", "reversal_key", "reversal_period"], axis=1)
+    back = back[["reverses", "journal_key", "period"]].set_axis(
+        ["journal_key", "reversal_key", "reversal_period"], axis=1
+    )
     both = journals.merge(back, on="journal_key", validate="1:1")
     moved = both["period"] != both["reversal_period"]
     moved &= (both["period"] == period) | (both["reversal_period"] == period) | np.bool_(not period)
