@@ -24,7 +24,7 @@ OUTCOME_KEY: Final = [*model.REPORT_KEY, "document_currency"]
 OUTCOME_COLUMNS: Final = [*OUTCOME_KEY, "outcome", "lines", "gross_minor", "content_hash", "business_hash"]
 # A version that an earlier landing decided; `seq` is that landing's place in the order they came.
 KNOWN_COLUMNS: Final = [*OUTCOME_KEY, "outcome", "content_hash", "business_hash", "seq"]
-# Every journal of some report ids: model.JOURNAL_COLUMNS, the batch it is in, and its state there (store.MEMBER_STATES).
+# Every journal of some report ids: model.JOURNAL_COLUMNS, its batch, and its state there (store.MEMBER_STATES).
 Journals = Callable[[Sequence[str]], pd.DataFrame]
 JOURNAL_COLUMNS: Final = [*model.JOURNAL_COLUMNS, "state", "batch_id"]
 
@@ -80,9 +80,9 @@ def classify(
     rejects, replaced = [], []
     columns = [*model.REPORT_KEY, "content_hash", "business_hash"]
     for row, version in zip(doubtful.tolist(), part[columns].itertuples(index=False, name=None), strict=True):
-        outcomes[row], found, taken = history.judge(version, outcomes[row] == model.WITHDRAWN)
+        outcomes[row], found, places = history.judge(version, outcomes[row] == model.WITHDRAWN)
         rejects += [_reject(version, code, value) for code, value in found]
-        replaced += [(place, version[2]) for place in taken]
+        replaced += [(place, version[2]) for place in places]
     taken = history.journals.iloc[[place for place, _ in replaced]].reset_index(drop=True)
     by_version = model.texts([version for _, version in replaced])
     return Verdict(outcomes.tolist(), mapping.reject_frame(rejects), taken.assign(by_version=by_version))
@@ -103,7 +103,7 @@ def _met_before(versions: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_
 
 
 def _standing(journals: pd.DataFrame) -> pd.DataFrame:
-    """JOURNAL_COLUMNS with `standing`: live, refused by the ERP, unsettled (its answer or its reversal's is open), gone.
+    """JOURNAL_COLUMNS with `standing`: live, refused by the ERP, unsettled (an answer is open), or gone.
 
     A reversal that was posted cancels for good; one that is on its way, or refused, leaves open what is booked.
     """
@@ -145,7 +145,7 @@ class _History:
         """The outcome of one version, the codes and values that hold it, and the places of the journals it replaces."""
         key, report, content, business = version[:3], version[:2], version[3], version[4]
         outcome, said = self.current.get(report, ("", ""))
-        standing = {place: self.journals["standing"].iat[place] for place in self.places.get(report, ())}
+        standing = {place: str(self.journals["standing"].iat[place]) for place in self.places.get(report, ())}
         unchanged = outcome == model.ACCEPTED and said == business and REFUSED not in standing.values()
         again = key in self.withdrawn if withdrawn else unchanged and self.said.get(key) == business
         if again or (*key, content) in self.seen:

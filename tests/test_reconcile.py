@@ -228,7 +228,8 @@ def test_stages_add_up_from_landed_to_posted() -> None:
     cny = stages.loc[("CN01", "CNY")]
     expected = {
         "landed": (5, 118_620), "accepted": (3, 8_120), "quarantined": (1, 99_900), "duplicate": (1, 10_600),
-        "superseded": (0, 0), "withdrawn": (0, 0), "reversed": (0, 0), "journaled": (3, 8_120), "loaded": (3, 8_120), "posted": (3, 8_120), "rejected": (0, 0),
+        "superseded": (0, 0), "withdrawn": (0, 0), "reversed": (0, 0),
+        "journaled": (3, 8_120), "loaded": (3, 8_120), "posted": (3, 8_120), "rejected": (0, 0),
         "in_flight": (0, 0), "missing": (0, 0),
     }  # fmt: skip
     assert {stage: (cny[f"{stage}_count"], cny[f"{stage}_minor"]) for stage in subject.STAGES} == expected
@@ -663,13 +664,14 @@ def test_a_delivery_cut_off_before_its_mark_agrees_when_the_ledger_has_it() -> N
 
 
 def taken_back(world: World, mark: str, version: str, period: str = "2026-03") -> World:
-    """The same world with a version that withdraws R5, and the reversals of its two journals in the books and the ERP."""
+    """The same world with a version that withdraws R5, and the reversals of its two journals here and in the ERP."""
     world = world.adding("outcomes", lambda o: (o["report_id"] == "R5") & (o["document_currency"] == "CNY"),
                          outcome="withdrawn", report_version=version)  # fmt: skip
     for currency in ("CNY", "EUR"):
         mine, new = of("R5", currency), f"{mark}{currency}"
         world = world.adding("journals", mine, journal_key=new, purpose="reversal", journal_id=new, period=period,
-                             report_version=version, posting_date=f"{period}-31", reverses=key("R5", currency))  # fmt: skip
+                             report_version=version, posting_date=f"{period}-31",
+                             reverses=key("R5", currency))  # fmt: skip
         for table in ("journal_lines", "erp_lines"):
             rows = getattr(world, table)[mine(getattr(world, table))]
             sides = {"debit_minor": rows["credit_minor"], "credit_minor": rows["debit_minor"]}

@@ -90,7 +90,8 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     verdict = versions.classify(seen, before.known, before.journals, withdrawn, before.seq)
     heading = np.array(verdict.outcomes, dtype=object)
     gone = lines.loc[(heading == model.WITHDRAWN)[version_of]].reset_index(drop=True)
-    judged = lines.loc[~np.isin(heading, _SETTLED)[version_of]].reset_index(drop=True)
+    closed = np.isin(heading, _SETTLED) | seen["state"].isin(list(withdrawn)).to_numpy(dtype=bool)
+    judged = lines.loc[~closed[version_of]].reset_index(drop=True)
     dates, undated = _withdrawal_dates(bundle, gone, found, verdict.replaced)
     bad = np.isin(judged["source_row"].to_numpy(), found["source_row"].to_numpy())
     claims = _claims(before, gone.loc[~rules.quarantined(gone, undated)])
@@ -273,8 +274,11 @@ def _journals(
 
 def _after(reversals: journal.Journals, journals: journal.Journals) -> journal.Journals:
     """Both in one, the reversals first."""
-    both = [(getattr(reversals, name), getattr(journals, name)) for name in ("headers", "lines", "lineage")]
-    return journal.Journals(*(pd.concat(pair, ignore_index=True) for pair in both), journals.rejects)
+    headers, lines, lineage = (
+        pd.concat([getattr(reversals, name), getattr(journals, name)], ignore_index=True)
+        for name in ("headers", "lines", "lineage")
+    )
+    return journal.Journals(headers, lines, lineage, journals.rejects)
 
 
 def _only(lines: pd.DataFrame, parts: pd.DataFrame, keep: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -56,7 +56,8 @@ def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period
     members = context.store.members(feed_id=context.feed_id, period=period)
     hours = int(context.bundle.feed["acknowledge_within_hours"])
     return compare(
-        outcomes[OUTCOME_COLUMNS], expected, journals[model.JOURNAL_COLUMNS], pd.concat(lines or [empty], ignore_index=True),
+        outcomes[OUTCOME_COLUMNS], expected, journals[model.JOURNAL_COLUMNS],
+        pd.concat(lines or [empty], ignore_index=True),
         members, _erp_lines(context, journals, period), at, hours,
     )  # fmt: skip
 

@@ -56,7 +56,8 @@ class Reconciliation:
     totals: TOTAL_COLUMNS per company, currency, account, period. count: journals here, documents in the ERP.
         difference_minor = net ERP - net here; open_minor = the part of it due to journals the ERP does not hold.
     stages: per company and currency, `<stage>_count` (report versions, then journals) and `<stage>_minor` (gross of
-        the claim) for each of STAGES. reversed is the part of journaled that takes a claim back. loaded = posted + rejected + in_flight + missing.
+        the claim) for each of STAGES. reversed is the part of journaled that takes a claim back. loaded = posted +
+        rejected + in_flight + missing.
     documents: DOCUMENT_COLUMNS, one row per journal or ERP document (and per report without a journal); here_minor and
         erp_minor are the debit side: the sum of the accounts with a net debit. break_codes are apart by a space.
     breaks: BREAK_COLUMNS, one row per document and kind of difference; amount_minor is what is at stake, never < 0.
@@ -91,9 +92,9 @@ def reconcile(
     """Compare landing receipts, journals and the ERP's lines as of one moment.
 
     In: OUTCOME_COLUMNS; CLAIM_COLUMNS, what must be booked; model.JOURNAL_COLUMNS; model.JOURNAL_LINE_COLUMNS;
-    MEMBER_COLUMNS (a journal may have been in several batches, at most one of them not rejected); model.ERP_LINE_COLUMNS;
-    as_of in ISO UTC. All of one scope: the journals of every claim given. A void journal counts only where the ERP has
-    it all the same.
+    MEMBER_COLUMNS (a journal may have been in several batches, at most one of them not rejected);
+    model.ERP_LINE_COLUMNS; as_of in ISO UTC. All of one scope: the journals of every claim given. A void journal counts
+    only where the ERP has it all the same.
     """
     void = set(members.loc[members["state"] == "void", "journal_key"]) - set(erp_lines["journal_key"])
     journals, journal_lines, members = (

@@ -54,5 +54,7 @@ def shifts(journals: pd.DataFrame, period: str = "") -> pd.DataFrame:
     )
     both = journals.merge(back, on="journal_key", validate="1:1")
     moved = both["period"] != both["reversal_period"]
-    moved &= (both["period"] == period) | (both["reversal_period"] == period) | np.bool_(not period)
-    return both.loc[moved, SHIFT_COLUMNS].sort_values(["company", "report_id", "journal_key"], ignore_index=True)
+    if period:
+        moved &= (both["period"] == period) | (both["reversal_period"] == period)
+    out: pd.DataFrame = both.loc[moved, SHIFT_COLUMNS]
+    return out.sort_values(["company", "report_id", "journal_key"], ignore_index=True)

@@ -118,7 +118,7 @@ def _kinds(breaks: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _currencies(reconciliation: Reconciliation) -> list[dict[str, Any]]:
-    """Per currency the gross of each stage ("" where it is nothing); it agrees when all journals are posted without a break."""
+    """Per currency the gross of each stage ("" where it is nothing); it agrees when all is posted without a break."""
     sums = {stage: by_currency(reconciliation.stages, f"{stage}_minor") for stage in STAGES}
     broken = set(_open(reconciliation)["currency"])
     rows = []

@@ -31,8 +31,8 @@ class Build:
     `outcomes`: REPORT_KEY, document_currency, outcome, lines, gross_minor, content_hash, business_hash. `rejects`:
     model.REJECT_COLUMNS. Both also need landing_sha256 when there is more than one landing. `journals`:
     model.JOURNAL_COLUMNS. `members`: batch_id, journal_key. `invoices`:
-    model.INVOICE_COLUMNS of accepted reports. `batches`: BATCH_COLUMNS. `state` is the landings' next. `voided`: keys of
-    refused journals that an accepted version replaces.
+    model.INVOICE_COLUMNS of accepted reports. `batches`: BATCH_COLUMNS. `state` is the landings' next. `voided`: keys
+    of refused journals that an accepted version replaces.
     """
 
     feed_id: str

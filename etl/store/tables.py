@@ -2,7 +2,8 @@
 
 A landing is one received content of one feed, a receipt each time it came. An outcome is what became of one report
 version of a landing, per document currency. A journal belongs to one accepted outcome, or reverses another journal;
-a batch has members; what the ERP answers is an acknowledgement, applied to members. `etl.store.rules` holds what may change.
+a batch has members; what the ERP answers is an acknowledgement, applied to members. `etl.store.rules` holds what may
+change.
 """
 
 from __future__ import annotations
