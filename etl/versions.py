@@ -76,7 +76,7 @@ def classify(
     doubtful = np.flatnonzero(_met_before(versions, known))
     part = versions.iloc[doubtful]
     met = known[known["report_id"].isin(part["report_id"])]
-    history = _History(part, met, _standing(journals(sorted(set(met["report_id"])))), seq)
+    history = _History(part, met, _standing(journals(_said_anew(part, met))), seq)
     rejects, replaced = [], []
     columns = [*model.REPORT_KEY, "content_hash", "business_hash"]
     for row, version in zip(doubtful.tolist(), part[columns].itertuples(index=False, name=None), strict=True):
@@ -100,6 +100,13 @@ def _met_before(versions: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_
     both = pd.concat([versions[REPORT], known[REPORT].drop_duplicates()], ignore_index=True)
     codes, first = model.groups(both, REPORT)
     return np.asarray(np.bincount(codes, minlength=len(first))[codes[: len(versions)]] > 1)
+
+
+def _said_anew(versions: pd.DataFrame, met: pd.DataFrame) -> list[str]:
+    """The ids of known reports of which something else is told now; of the others no journal needs to be looked at."""
+    content = [*model.REPORT_KEY, "content_hash"]
+    seen, ids = set(_keys(met[met["outcome"] != model.DUPLICATE], content)), set(met["report_id"])
+    return sorted({key[1] for key in _keys(versions, content) if key not in seen and key[1] in ids})
 
 
 def _standing(journals: pd.DataFrame) -> pd.DataFrame:

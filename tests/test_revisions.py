@@ -430,9 +430,8 @@ def test_edit_withdraw_and_approve_again_through_the_erp_and_back(group: Group) 
         "1 original 45.00 2026-02-10 posted", "2 reversal -45.00 2026-02-10 posted",
         "2 original 46.00 2026-02-10 posted", "3 reversal -46.00 2026-02-10 posted",
     ] == group.report("R1")  # fmt: skip
-    assert [
-        "1 original 45.00 2026-02-09 posted", "2 reversal 45.00 2026-02-09 posted", "3 original 45.00 2026-02-09 posted",
-    ] == group.report("U1")  # fmt: skip
+    taken_back = ("1 original", "2 reversal", "3 original")
+    assert [f"{one} 45.00 2026-02-09 posted" for one in taken_back] == group.report("U1")
     assert 3 == len(group.report("F1"))
 
 
