@@ -60,12 +60,14 @@ def show_run(result: Mapping[str, Any]) -> None:
 
 
 def _show_outcomes(result: Mapping[str, Any]) -> None:
-    """Landed and the four outcomes, the reasons, and the files that were rejected or held."""
+    """Landed and its outcomes, the reasons, and the files that were rejected or held."""
     table = Table(title=f"Feed {result['feed']}", title_justify="left", show_lines=True)
     for name in ("", "reports", "lines", "amount"):
         table.add_column(name, justify="right" if name else "left")
-    for name in ("landed", "accepted", "quarantined", "duplicate", "superseded"):
+    for name in ("landed", "accepted", "quarantined", "duplicate", "superseded", "withdrawn"):
         part = result[name]
+        if name == "withdrawn" and not part["reports"]:
+            continue
         table.add_row(name, f"{part['reports']:,}", f"{part['lines']:,}", money_text(part["gross"]))
     _OUT.print(table)
     for code, reports in result["reasons"].items():
@@ -130,8 +132,12 @@ def show_found(found: Mapping[str, Any]) -> None:
 def show_explanation(found: Mapping[str, Any]) -> None:
     """A journal's origin, then each line with its shares, rules and steps."""
     for name, value in found.items():
-        if name not in ("lines", "posting"):
+        if name not in ("lines", "posting", "original"):
             _say(f"{name}: {value}")
+    if "original" in found:
+        _say("\nIt takes back, line by line, the journal")
+        show_explanation(found["original"])
+        return
     if not found["made_again_equal"]:
         _say("The mapping or its tables have changed since: the sources are shown, the rules of that day are not.")
     for step in found["posting"]:

@@ -50,17 +50,19 @@ REJECT_COLUMNS: Final = [
     *REPORT_KEY, "line_no", "source_row", "code", "outcome", "field", "value", "reason", "owner", "next_step",
 ]  # fmt: skip
 
-# Invoice: which report claims it; invoice_key is a sha256 over its number, date, currency and amount.
-INVOICE_COLUMNS: Final = ["invoice_key", "company", "report_id"]
+# Invoice: which report version claims it; invoice_key is a sha256 over its number, date, currency and amount.
+INVOICE_COLUMNS: Final = ["invoice_key", *REPORT_KEY]
 
 # Journal header and line. Amounts are in the journal's currency and in the company's base currency. company is the one
 # whose books it stands in; original_date the posting date before the period policy; rounding_minor what the rounding
 # line holds, in base currency; belongs_to the journal_key of the journal that an intercompany, split or accrual journal
-# goes with, "" for the journal of the claim itself.
+# goes with, "" for the journal of the claim itself. reverses: of a reversal, the journal_key that it cancels, and
+# report_version is the version that made it necessary.
 JOURNAL_COLUMNS: Final = [
     "journal_id", "journal_key", "company", "report_id", "report_version", "purpose", "employee_id", "document_date",
     "posting_date", "original_date", "period", "currency", "base_currency", "rate", "rate_date", "rate_source",
     "description", "lines", "debit_minor", "base_debit_minor", "rounding_minor", "belongs_to", "content_hash",
+    "reverses",
 ]  # fmt: skip
 JOURNAL_LINE_COLUMNS: Final = [
     "journal_key", "line_no", "purpose", "account", "party", "department", "cost_center", "project", "analysis",
@@ -82,8 +84,12 @@ ERP_LINE_COLUMNS: Final = [
 ACKNOWLEDGEMENT_COLUMNS: Final = ["journal_key", "level", "erp_document", "code", "message"]
 
 # Landed report versions end in exactly one of these.
-ACCEPTED, QUARANTINED, DUPLICATE, SUPERSEDED = "accepted", "quarantined", "duplicate", "superseded"
-OUTCOMES: Final = (ACCEPTED, QUARANTINED, DUPLICATE, SUPERSEDED)
+ACCEPTED, QUARANTINED, DUPLICATE, SUPERSEDED, WITHDRAWN = (
+    "accepted", "quarantined", "duplicate", "superseded", "withdrawn",
+)  # fmt: skip
+OUTCOMES: Final = (ACCEPTED, QUARANTINED, DUPLICATE, SUPERSEDED, WITHDRAWN)
+# A journal's purpose: what a report version becomes, and what cancels it.
+ORIGINAL, REVERSAL = "original", "reversal"
 
 # Batch: sealed -> publishing -> published -> acknowledged -> reconciled. A journal in it: sealed | posted | rejected
 # | unknown.

@@ -1,12 +1,13 @@
-"""Which landed report versions are new, seen before, or replaced by a higher one.
+"""Which landed report versions are new, seen before, replaced by a higher one, or a correction of what is booked.
 
 A report version is (company, report id, version). A source without version numbers gets the content hash as the
-version, so equal content is the same version and other content is another.
+version, so equal content is the same version and other content is another; those order by landing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,83 +21,205 @@ Ints = NDArray[np.int64]
 REPORT: Final = ["company", "report_id"]
 OUTCOME_KEY: Final = [*model.REPORT_KEY, "document_currency"]
 # Totals per report version and document currency; `outcome` is one of model.OUTCOMES.
-OUTCOME_COLUMNS: Final = [*OUTCOME_KEY, "outcome", "lines", "gross_minor", "content_hash"]
+OUTCOME_COLUMNS: Final = [*OUTCOME_KEY, "outcome", "lines", "gross_minor", "content_hash", "business_hash"]
+# A version that an earlier landing decided; `seq` is that landing's place in the order they came.
+KNOWN_COLUMNS: Final = [*OUTCOME_KEY, "outcome", "content_hash", "business_hash", "seq"]
+# Every journal of some report ids: model.JOURNAL_COLUMNS, its batch, and its state there (store.MEMBER_STATES).
+Journals = Callable[[Sequence[str]], pd.DataFrame]
+JOURNAL_COLUMNS: Final = [*model.JOURNAL_COLUMNS, "state", "batch_id"]
+
+LIVE, REFUSED, UNSETTLED, GONE = "live", "refused", "unsettled", "gone"
 
 
-def report_versions(lines: pd.DataFrame, content_hashes: pd.Series) -> tuple[pd.DataFrame, Ints]:
-    """One row per landed report version with its content_hash, and the row number of each line's version.
+@dataclass(frozen=True)
+class Verdict:
+    """What each version of a file is heading for before its content is judged.
 
-    In: clean lines and the content hash of each line's report version.
+    outcomes: one of model.OUTCOMES per version. rejects: CONFLICT (same version, other content) and REVISION (what it
+    corrects is not settled). replaced: JOURNAL_COLUMNS of the journals that an accepted or withdrawn version takes the
+    place of, with `by_version`; those in state `posted` are to be reversed, those `rejected` were never booked.
+    """
+
+    outcomes: list[str]
+    rejects: pd.DataFrame
+    replaced: pd.DataFrame
+
+
+def report_versions(
+    lines: pd.DataFrame, content_hashes: pd.Series, business_hashes: pd.Series
+) -> tuple[pd.DataFrame, Ints]:
+    """One row per landed report version, and the row number of each line's version.
+
+    In: clean lines and the two hashes of each line's report version. Out: REPORT_KEY, content_hash, business_hash and
+    state, which is "" where the lines do not agree.
     """
     codes, first = model.groups(lines, model.REPORT_KEY)
-    versions = lines[model.REPORT_KEY].iloc[first].reset_index(drop=True)
-    return versions.assign(content_hash=content_hashes.iloc[first].reset_index(drop=True)), codes
+    states, names = model.distinct(lines["state"])
+    mixed = np.bincount(codes, weights=states != states[first][codes], minlength=len(first)) > 0
+    return lines[model.REPORT_KEY].iloc[first].reset_index(drop=True).assign(
+        content_hash=content_hashes.iloc[first].reset_index(drop=True),
+        business_hash=business_hashes.iloc[first].reset_index(drop=True),
+        state=model.texts(["" if bad else names[s] for s, bad in zip(states[first].tolist(), mixed, strict=True)]),
+    ), codes  # fmt: skip
 
 
-def classify(versions: pd.DataFrame, known: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """The outcome each version is heading for before its content is judged, and the versions that must not go on.
+def classify(
+    versions: pd.DataFrame, known: pd.DataFrame, journals: Journals, withdrawn: Collection[str], seq: int
+) -> Verdict:
+    """Judge the versions of one landing, whose place is `seq`, against what is known of their reports.
 
-    In: `versions` of REPORT_KEY and content_hash; `known` of the same columns, the accepted versions of earlier
-    landings. Out: per version accepted | duplicate | superseded | quarantined, and rejects (CONFLICT: same version,
-    other content; REVISION: a newer version of a report that already has a journal).
+    In: `versions` as `report_versions` gives them; `known` of KNOWN_COLUMNS; the journals of reports; the feed's
+    states of a withdrawn report. A version older than what is known is superseded. One that says what the live one
+    says is a duplicate, and so is the same content again.
     """
-    outcomes = np.full(len(versions), model.ACCEPTED, dtype=object)
+    outcomes = np.where(versions["state"].isin(list(withdrawn)), model.WITHDRAWN, model.ACCEPTED).astype(object)
     doubtful = np.flatnonzero(_met_before(versions, known))
-    history = _History(versions.iloc[doubtful], known)
-    rejects = []
-    for row, version in zip(doubtful.tolist(), versions.iloc[doubtful].itertuples(index=False, name=None), strict=True):
-        outcomes[row], code = history.judge(*version)
-        if code:
-            rejects.append(_reject(version[0], version[1], version[2], code))
-    return outcomes.tolist(), mapping.reject_frame(rejects)
+    part = versions.iloc[doubtful]
+    met = known[known["report_id"].isin(part["report_id"])]
+    history = _History(part, met, _standing(journals(_said_anew(part, met))), seq)
+    rejects, replaced = [], []
+    columns = [*model.REPORT_KEY, "content_hash", "business_hash"]
+    for row, version in zip(doubtful.tolist(), part[columns].itertuples(index=False, name=None), strict=True):
+        outcomes[row], found, places = history.judge(version, outcomes[row] == model.WITHDRAWN)
+        rejects += [_reject(version, code, value) for code, value in found]
+        replaced += [(place, version[2]) for place in places]
+    taken = history.journals.iloc[[place for place, _ in replaced]].reset_index(drop=True)
+    by_version = model.texts([version for _, version in replaced])
+    return Verdict(outcomes.tolist(), mapping.reject_frame(rejects), taken.assign(by_version=by_version))
+
+
+def current(known: pd.DataFrame) -> pd.DataFrame:
+    """The version of each report that counts (KNOWN_COLUMNS, one row each): the last accepted or withdrawn one."""
+    decided = known[known["outcome"].isin([model.ACCEPTED, model.WITHDRAWN])]
+    order = decided.assign(rank=ranks(decided["report_version"])).sort_values(["rank", "seq"], kind="stable")
+    return order.drop_duplicates(REPORT, keep="last")[known.columns].reset_index(drop=True)
 
 
 def _met_before(versions: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
-    """Versions whose report stands here more than once or was accepted before: the few that need a closer look."""
+    """Versions whose report stands here more than once or was decided before: the few that need a closer look."""
     both = pd.concat([versions[REPORT], known[REPORT].drop_duplicates()], ignore_index=True)
     codes, first = model.groups(both, REPORT)
     return np.asarray(np.bincount(codes, minlength=len(first))[codes[: len(versions)]] > 1)
 
 
+def _said_anew(versions: pd.DataFrame, met: pd.DataFrame) -> list[str]:
+    """The ids of known reports of which something else is told now; of the others no journal needs to be looked at."""
+    content = [*model.REPORT_KEY, "content_hash"]
+    seen, ids = set(_keys(met[met["outcome"] != model.DUPLICATE], content)), set(met["report_id"])
+    return sorted({key[1] for key in _keys(versions, content) if key not in seen and key[1] in ids})
+
+
+def _standing(journals: pd.DataFrame) -> pd.DataFrame:
+    """JOURNAL_COLUMNS with `standing`: live, refused by the ERP, unsettled (an answer is open), or gone.
+
+    A reversal that was posted cancels for good; one that is on its way, or refused, leaves open what is booked.
+    """
+    reversal = journals[journals["reverses"] != ""]
+    reversed_as = dict(zip(reversal["reverses"], reversal["state"], strict=True))
+    standing = []
+    for key, state, reverses in journals[["journal_key", "state", "reverses"]].itertuples(index=False, name=None):
+        if reverses or state == "void" or reversed_as.get(key) == "posted":
+            standing.append(GONE)
+        elif state == "rejected":
+            standing.append(REFUSED)
+        else:
+            standing.append(LIVE if state == "posted" and key not in reversed_as else UNSETTLED)
+    return journals.assign(standing=model.texts(standing).set_axis(journals.index))
+
+
 class _History:
-    """What is known of some reports: accepted versions with their content, and the newest version here."""
+    """What is known of some reports: decided versions with their content, the journals, and the newest version here."""
 
-    def __init__(self, versions: pd.DataFrame, known: pd.DataFrame) -> None:
-        columns = [*model.REPORT_KEY, "content_hash"]
-        mine = set(versions[REPORT].itertuples(index=False, name=None))
-        rows = [row for row in known[columns].itertuples(index=False, name=None) if row[:2] in mine]
-        self.accepted = {row[:3]: row[3] for row in rows}
-        self.before = _highest(row[:3] for row in rows)
-        self.newest = _highest(versions[model.REPORT_KEY].itertuples(index=False, name=None))
+    def __init__(self, versions: pd.DataFrame, known: pd.DataFrame, journals: pd.DataFrame, seq: int) -> None:
+        self.seq, self.journals = seq, journals.reset_index(drop=True)
+        decided = known[known["outcome"] != model.DUPLICATE]
+        self.seen = set(decided[[*model.REPORT_KEY, "content_hash"]].itertuples(index=False, name=None))
+        accepted = decided[decided["outcome"] == model.ACCEPTED]
+        self.said = dict(zip(_keys(accepted, model.REPORT_KEY), accepted["business_hash"], strict=True))
+        self.withdrawn = set(_keys(decided[decided["outcome"] == model.WITHDRAWN], model.REPORT_KEY))
+        last = current(known)
+        self.current = dict(zip(_keys(last, REPORT), _keys(last, ["outcome", "business_hash"]), strict=True))
+        self.newest_here = _highest(versions, np.full(len(versions), seq, dtype=np.int64))
+        told = known[(known["outcome"] != model.DUPLICATE) | _says_what_is_accepted(known, accepted)]
+        self.newest = _highest(told, told["seq"].to_numpy(dtype=np.int64))
+        self.places: dict[tuple[str, ...], list[int]] = {}
+        for place, report in enumerate(_keys(self.journals, REPORT)):
+            self.places.setdefault(report, []).append(place)
 
-    def judge(self, company: str, report: str, version: str, content: str) -> tuple[str, str]:
-        """The outcome of one version and the code that explains a quarantine."""
-        seen, before = self.accepted.get((company, report, version)), self.before.get((company, report))
-        if seen is not None:
-            return (model.DUPLICATE, "") if seen == content else (model.QUARANTINED, "CONFLICT")
-        if _rank(version) < max(_rank(self.newest[company, report]), _rank(before or "")):
-            return model.SUPERSEDED, ""
-        return (model.QUARANTINED, "REVISION") if before is not None else (model.ACCEPTED, "")
+    def judge(
+        self, version: tuple[str, str, str, str, str], withdrawn: bool
+    ) -> tuple[str, list[tuple[str, str]], list[int]]:
+        """The outcome of one version, the codes and values that hold it, and the places of the journals it replaces."""
+        key, report, content, business = version[:3], version[:2], version[3], version[4]
+        outcome, said = self.current.get(report, ("", ""))
+        standing = {place: str(self.journals["standing"].iat[place]) for place in self.places.get(report, ())}
+        unchanged = outcome == model.ACCEPTED and said == business and REFUSED not in standing.values()
+        again = key in self.withdrawn if withdrawn else unchanged and self.said.get(key) == business
+        if again or (*key, content) in self.seen:
+            return model.DUPLICATE, [], []
+        if not withdrawn and (key in self.said or key in self.withdrawn):
+            return model.QUARANTINED, [("CONFLICT", version[2])], []
+        place = (rank(version[2]), self.seq)
+        if place[:1] < self.newest_here[report][:1] or place < self.newest.get(report, place):
+            return model.SUPERSEDED, [], []
+        if unchanged and not withdrawn:
+            return model.DUPLICATE, [], []
+        return self._replacing(standing, model.WITHDRAWN if withdrawn else model.ACCEPTED)
+
+    def _replacing(self, standing: dict[int, str], outcome: str) -> tuple[str, list[tuple[str, str]], list[int]]:
+        held = [self._told(place) for place, name in standing.items() if name == UNSETTLED]
+        if held:
+            return model.QUARANTINED, [("REVISION", value) for value in held], []
+        return outcome, [], [place for place, name in standing.items() if name in (LIVE, REFUSED)]
+
+    def _told(self, place: int) -> str:
+        """The journal that a version waits for, and its state: of a posted one that is its reversal's."""
+        key, state = self.journals["journal_key"].iat[place], self.journals["state"].iat[place]
+        cancelled = np.flatnonzero((self.journals["reverses"] == key).to_numpy(dtype=bool))
+        if len(cancelled):
+            key, state = (self.journals[name].iat[cancelled[0]] for name in ("journal_key", "state"))
+        return f"{key} {state}"
 
 
-def _highest(keys: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], str]:
-    highest: dict[tuple[str, str], str] = {}
-    for company, report, version in keys:
-        highest[company, report] = max(highest.get((company, report), version), version, key=_rank)
+def _keys(frame: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    return list(frame[list(columns)].itertuples(index=False, name=None))
+
+
+def _says_what_is_accepted(known: pd.DataFrame, accepted: pd.DataFrame) -> NDArray[np.bool_]:
+    """Versions with the business content of an accepted one of the same report.
+
+    Only such a duplicate is a newer version: others repeat, as part of a whole file, what was never booked.
+    """
+    said = [*REPORT, "business_hash"]
+    booked = set(_keys(accepted, said))
+    return np.array([key in booked for key in _keys(known, said)], dtype=bool)
+
+
+def _highest(versions: pd.DataFrame, seq: Ints) -> dict[tuple[str, ...], tuple[int, int]]:
+    """The last place, (rank, seq), of each report."""
+    highest: dict[tuple[str, ...], tuple[int, int]] = {}
+    places = zip(ranks(versions["report_version"]), seq.tolist(), strict=True)
+    for report, place in zip(_keys(versions, REPORT), places, strict=True):
+        highest[report] = max(highest.get(report, place), place)
     return highest
 
 
-def _rank(version: str) -> int:
-    """Version numbers order by value; versions that are content hashes have no order among each other."""
+def ranks(versions: Iterable[str]) -> list[int]:
+    """`rank` of each version."""
+    return [rank(version) for version in versions]
+
+
+def rank(version: str) -> int:
+    """Version numbers order by value; versions that are content hashes have no order but that of their landings."""
     return int(version) if version.isdigit() and len(version) < 12 else 0
 
 
-def _reject(company: str, report: str, version: str, code: str) -> dict[str, object]:
+def _reject(version: Sequence[str], code: str, value: str) -> dict[str, object]:
     entry = errors.CATALOGUE[code]
     return {
-        "company": company, "report_id": report, "report_version": version, "line_no": 0, "source_row": 0,
-        "code": code, "outcome": entry.outcome, "field": "report_version", "value": version,
-        "reason": errors.text(code, value=version), "owner": entry.owner, "next_step": entry.next_step,
+        "company": version[0], "report_id": version[1], "report_version": version[2], "line_no": 0, "source_row": 0,
+        "code": code, "outcome": entry.outcome, "field": "report_version", "value": value,
+        "reason": errors.text(code, value=value), "owner": entry.owner, "next_step": entry.next_step,
     }  # fmt: skip
 
 

@@ -27,8 +27,17 @@ def strings(rows: list[tuple[object, ...]], columns: list[str], numbers: tuple[s
 
 def outcomes(*rows: tuple[str, str]) -> pd.DataFrame:
     """Report id and outcome -> one line of 100.00 CNY each in company CN01."""
-    columns = [*model.REPORT_KEY, "document_currency", "outcome", "lines", "gross_minor", "content_hash"]
-    full = [("CN01", r, "1", "CNY", outcome, 1, 10_000, hashlib.sha256(r.encode()).hexdigest()) for r, outcome in rows]
+    columns = [
+        *model.REPORT_KEY,
+        "document_currency",
+        "outcome",
+        "lines",
+        "gross_minor",
+        "content_hash",
+        "business_hash",
+    ]
+    hashes = [hashlib.sha256(r.encode()).hexdigest() for r, _ in rows]
+    full = [("CN01", r, "1", "CNY", outcome, 1, 10_000, h, h) for (r, outcome), h in zip(rows, hashes, strict=True)]
     return strings(full, columns, ("lines", "gross_minor"))
 
 

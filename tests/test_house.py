@@ -22,6 +22,7 @@ LAYERS = (
         "etl.clean",
         "etl.mapping",
         "etl.journal",
+        "etl.reversal",
         "etl.render",
         "etl.reconcile",
         "etl.report",

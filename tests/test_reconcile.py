@@ -32,8 +32,19 @@ class World:
 
     def reconcile(self, as_of: str = AS_OF) -> Reconciliation:
         return subject.reconcile(
-            self.outcomes, self.journals, self.journal_lines, self.members, self.erp_lines, as_of, OVERDUE_HOURS
-        )
+            self.outcomes, self.expected(), self.journals, self.journal_lines, self.members, self.erp_lines, as_of,
+            OVERDUE_HOURS,
+        )  # fmt: skip
+
+    def expected(self) -> pd.DataFrame:
+        """What the landing receipts ask for: all landed once, in one file, each with the journal that says so."""
+        decided = self.outcomes[self.outcomes["outcome"].isin(["accepted", "withdrawn"])]
+        keys = ["company", "report_id", "report_version"]
+        void = set(self.members.loc[self.members["state"] == "void", "journal_key"])
+        made = self.journals[self.journals["purpose"] == "original"].drop_duplicates([*keys, "currency"])
+        made = made[[*keys, "currency", "journal_key"]].rename(columns={"currency": "document_currency"})
+        both = decided.merge(made, how="left", on=[*keys, "document_currency"], validate="m:1").fillna("")
+        return subject.claims(both.assign(seq=1)[subject.DECIDED_COLUMNS], void)
 
     def set(self, table: str, rows: Any, **values: Any) -> World:
         """The same world with columns of some rows (a condition on the table) set to other values."""
@@ -218,7 +229,8 @@ def test_stages_add_up_from_landed_to_posted() -> None:
     cny = stages.loc[("CN01", "CNY")]
     expected = {
         "landed": (5, 118_620), "accepted": (3, 8_120), "quarantined": (1, 99_900), "duplicate": (1, 10_600),
-        "superseded": (0, 0), "journaled": (3, 8_120), "loaded": (3, 8_120), "posted": (3, 8_120), "rejected": (0, 0),
+        "superseded": (0, 0), "withdrawn": (0, 0), "reversed": (0, 0),
+        "journaled": (3, 8_120), "loaded": (3, 8_120), "posted": (3, 8_120), "rejected": (0, 0),
         "in_flight": (0, 0), "missing": (0, 0),
     }  # fmt: skip
     assert {stage: (cny[f"{stage}_count"], cny[f"{stage}_minor"]) for stage in subject.STAGES} == expected
@@ -226,7 +238,7 @@ def test_stages_add_up_from_landed_to_posted() -> None:
 
 
 def test_a_report_in_two_currencies_counts_once() -> None:
-    whole = {"landed": 9, "accepted": 6, "quarantined": 1, "duplicate": 1, "superseded": 1}
+    whole = {"landed": 9, "accepted": 6, "quarantined": 1, "duplicate": 1, "superseded": 1, "withdrawn": 0}
     assert month_end().reconcile().reports == whole
 
 
@@ -652,21 +664,79 @@ def test_a_delivery_cut_off_before_its_mark_agrees_when_the_ledger_has_it() -> N
     assert found(world.without("erp_lines", of("R1")).reconcile()) == [("NOT_LOADED", "S2", key("R1"))]
 
 
-def test_a_reversal_is_no_second_claim() -> None:
-    world = month_end().adding("journals", of("R5"), journal_key="REV", purpose="reversal", journal_id="rev")
+def taken_back(world: World, mark: str, version: str, period: str = "2026-03") -> World:
+    """The same world with a version that withdraws R5, and the reversals of its two journals here and in the ERP."""
+    world = world.adding("outcomes", lambda o: (o["report_id"] == "R5") & (o["document_currency"] == "CNY"),
+                         outcome="withdrawn", report_version=version)  # fmt: skip
+    for currency in ("CNY", "EUR"):
+        mine, new = of("R5", currency), f"{mark}{currency}"
+        world = world.adding("journals", mine, journal_key=new, purpose="reversal", journal_id=new, period=period,
+                             report_version=version, posting_date=f"{period}-31",
+                             reverses=key("R5", currency))  # fmt: skip
+        for table in ("journal_lines", "erp_lines"):
+            rows = getattr(world, table)[mine(getattr(world, table))]
+            sides = {"debit_minor": rows["credit_minor"], "credit_minor": rows["debit_minor"]}
+            if table == "journal_lines":
+                sides |= {"base_debit_minor": rows["base_credit_minor"], "base_credit_minor": rows["base_debit_minor"]}
+            else:
+                sides |= {"erp_document": f"D99{currency}", "period": period, "posting_date": f"{period}-31"}
+            both = pd.concat([getattr(world, table), rows.assign(journal_key=new, **sides)], ignore_index=True)
+            world = replace(world, **{table: both})
+        world = world.adding("members", mine, journal_key=new, erp_document=f"D99{currency}")
+    return world
+
+
+def test_what_is_withdrawn_is_taken_back_to_the_cent() -> None:
+    result = taken_back(month_end(), "REV", "2").reconcile()
+    stages = result.stages.set_index(["company", "currency"])
+
+    assert found(result) == []
+    assert (1, -900) == tuple(stages.loc[("CN01", "EUR"), ["reversed_count", "reversed_minor"]])
+    assert (0, 2) == tuple(stages.loc[("CN01", "EUR"), ["posted_minor", "posted_count"]])
+
+
+def test_a_reversal_that_is_missing_too_much_or_of_another_amount_is_a_difference_from_the_source() -> None:
+    whole = taken_back(month_end(), "REV", "2")
+    lost = whole
+    for table in ("journals", "journal_lines", "members", "erp_lines"):
+        lost = lost.without(table, lambda rows: rows["journal_key"] == "REVCNY")
+    unasked = whole.without("outcomes", lambda rows: rows["outcome"] == "withdrawn")
+    less = whole
     for table in ("journal_lines", "erp_lines"):
-        rows = getattr(world, table)[of("R5")(getattr(world, table))]
-        sides = {"debit_minor": rows["credit_minor"], "credit_minor": rows["debit_minor"]}
-        if table == "journal_lines":
-            sides |= {"base_debit_minor": rows["base_credit_minor"], "base_credit_minor": rows["base_debit_minor"]}
-        else:
-            sides |= {"erp_document": "D998"}
-        world = replace(
-            world,
-            **{table: pd.concat([getattr(world, table), rows.assign(journal_key="REV", **sides)], ignore_index=True)},
+        less = less.set(
+            table, lambda rows: (rows["journal_key"] == "REVEUR") & (rows["debit_minor"] == 900), debit_minor=899
         )
-    world = world.adding("members", of("R5"), journal_key="REV", erp_document="D998")
-    assert found(world.reconcile()) == []
+        less = less.set(
+            table, lambda rows: (rows["journal_key"] == "REVEUR") & (rows["credit_minor"] == 900), credit_minor=899
+        )
+
+    assert [("NOT_JOURNALED", 700)] == lost.reconcile().breaks[["code", "amount_minor"]].to_records(
+        index=False
+    ).tolist()
+    assert {"SOURCE_DIFFERS"} == {code for code, _, _ in found(unasked.reconcile())}
+    assert 2 == len(found(unasked.reconcile()))
+    assert [("SOURCE_DIFFERS", "S1", "REVEUR")] == found(less.reconcile())
+
+
+def test_a_refused_journal_that_a_later_version_replaced_is_gone_unless_the_erp_has_it() -> None:
+    world = taken_back(month_end(), "REV", "2")
+    for table in ("journals", "journal_lines", "members", "erp_lines"):
+        world = world.without(table, lambda rows: rows["journal_key"] == "REVCNY")
+    world = world.set("members", of("R5"), state="void")
+
+    assert [] == found(world.without("erp_lines", of("R5")).reconcile())
+    assert ("STATE_CONTRADICTED", "S1", key("R5")) in found(world.reconcile())
+
+
+def test_a_correction_across_a_cut_off_is_listed() -> None:
+    world = taken_back(month_end(), "REV", "2", "2026-05")
+    moved = subject.shifts(world.journals)
+
+    assert ["CNY 2026-03 REVCNY 2026-05", "EUR 2026-03 REVEUR 2026-05"] == [
+        " ".join(row) for row in moved[["currency", "period", "reversal_key", "reversal_period"]].to_numpy().tolist()
+    ]
+    assert [2, 2, 0] == [len(subject.shifts(world.journals, period)) for period in ("2026-03", "2026-05", "2026-04")]
+    assert [] == subject.shifts(month_end().journals)["journal_key"].tolist()
 
 
 def test_a_second_journal_of_one_report_is_a_difference_from_the_source() -> None:

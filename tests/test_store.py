@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from built import FEED, LANDING, SECOND, SYSTEM, answers, batch, build, full_build, journals, outcomes, rejects
 from sqlalchemy import text
@@ -121,6 +122,7 @@ def test_control_totals_count_reports_lines_and_gross_of_each_outcome(any_store:
         "quarantined": ControlTotals(1, 1, {"CNY": 10_000}),
         "duplicate": ControlTotals(),
         "superseded": ControlTotals(),
+        "withdrawn": ControlTotals(),
     }
     assert any_store.control_totals(FEED, [LANDING]) == totals
     assert any_store.control_totals("other")["accepted"] == ControlTotals()
@@ -219,6 +221,57 @@ def test_a_journal_lives_in_one_batch_until_the_erp_refuses_it(any_store: Store)
 
     assert any_store.record_build(second)
     assert list(any_store.members(keys=list(journals("R1")["journal_key"]))["state"]) == ["rejected", "sealed"]
+
+
+def reversal_of(report: str, name: str) -> pd.DataFrame:
+    """A journal of another id that reverses a report's."""
+    back = journals(name).assign(report_id=report, report_version="2", purpose="reversal")
+    return back.assign(reverses=journals(report)["journal_key"]).astype({"report_version": "str", "purpose": "str"})
+
+
+def reversing(name: str, batch_id: str, number: int, **parts: object) -> Build:
+    """A build of its own landing that reverses R1 in a batch."""
+    sealed = batch(batch_id, name, number=number)
+    return build(landings=(SECOND,), journals=reversal_of("R1", name), **{**sealed, **parts})
+
+
+def test_a_journal_is_reversed_once_and_a_second_build_is_asked_to_look_again(any_store: Store) -> None:
+    landed(any_store, LANDING, SECOND).record_build(full_build())
+    first = reversing("X1", "B2", 8)
+
+    assert [any_store.record_build(first), any_store.record_build(first)] == [True, False]
+    with pytest.raises(TransientError, match="corrected the same reports"):
+        any_store.record_build(reversing("X2", "B3", 9))
+    with pytest.raises(DBAPIError), any_store.engine.begin() as connection:
+        columns = ", ".join(
+            [*model.JOURNAL_COLUMNS, "feed_id", "source_system", "mapping_digest", "code_version", "made_at"]
+        )
+        taken = columns.replace("journal_key", "'AAAAAAAAAAAAAAAA'", 1)
+        connection.execute(text(f"INSERT INTO journal ({columns}) SELECT {taken} FROM journal WHERE reverses <> ''"))
+    made = any_store.report_journals(SYSTEM, ["R1"])
+    assert [("original", "B1", "sealed"), ("reversal", "B2", "sealed")] == sorted(
+        made[["purpose", "batch_id", "state"]].itertuples(index=False, name=None)
+    )
+
+
+def test_a_refused_journal_is_void_once_a_later_version_replaces_it_and_stays_so(any_store: Store) -> None:
+    landed(any_store, LANDING, SECOND).record_build(full_build())
+    any_store.acknowledge("B1", answers(("R1", "rejected", ""), ("R2", "posted", "D2")))
+    key = journals("R1")["journal_key"][0]
+    replacing = build(landings=(SECOND,), voided=(key,))
+
+    assert [any_store.record_build(replacing), any_store.record_build(replacing)] == [False, False]
+    any_store.acknowledge("B1", answers(("R1", "posted", "D1"), ("R2", "posted", "D2")))
+    assert ["void"] == list(any_store.members(keys=[key])["state"])
+    assert f"{key} by run1" in list(any_store.events("B1")["detail"])
+
+
+def test_a_refused_journal_that_was_posted_after_all_is_not_given_up(store: Store) -> None:
+    landed(store, LANDING, SECOND).record_build(full_build())
+    store.acknowledge("B1", answers(("R1", "posted", "D1")))
+
+    with pytest.raises(TransientError, match="after all"):
+        store.record_build(build(landings=(SECOND,), voided=(journals("R1")["journal_key"][0],)))
 
 
 def _everything(store: Store) -> list[str]:

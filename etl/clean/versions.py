@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,8 @@ from etl import model
 from etl.formats.layout import SOURCE_ROW
 
 _NOT_CONTENT: Final = (SOURCE_ROW, "report_version")
+# How a claim was approved decides nothing of its journal: approved again unchanged, it posts nothing.
+_NOT_BUSINESS: Final = (*_NOT_CONTENT, "state", "submitted_at", "approved_at", "updated_at", "approver_id")
 VERSION_CHARACTERS: Final = 16
 
 
@@ -21,11 +24,20 @@ def content_hashes(lines: pd.DataFrame) -> pd.Series:
 
     Lines are taken in order of line number and part, so their order in the file does not matter.
     """
+    return _hashes(lines, _NOT_CONTENT)
+
+
+def business_hashes(lines: pd.DataFrame) -> pd.Series:
+    """The same over what decides the journal: neither the state nor who approved it when."""
+    return _hashes(lines, _NOT_BUSINESS)
+
+
+def _hashes(lines: pd.DataFrame, without: Sequence[str]) -> pd.Series:
     if not len(lines):
         return model.texts([])
     report, first = model.groups(lines, model.REPORT_KEY)
     order = np.lexsort((lines["allocation_no"].to_numpy(), lines["line_no"].to_numpy(), report))
-    cells = [_cells(lines[name]) for name in model.LINE_FIELDS if name not in _NOT_CONTENT]
+    cells = [_cells(lines[name]) for name in model.LINE_FIELDS if name not in without]
     rows = model.joined(cells).take(pa.array(order))
     hashes = model.hash_runs(rows, np.searchsorted(report[order], np.arange(len(first))))
     return model.spread(hashes, report)

@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 MEMBER_KEY: Final = [*model.REPORT_KEY, "document_currency"]
-ORIGINAL, GROUP, INTERCOMPANY = "original", "group", "intercompany"
+GROUP, INTERCOMPANY = "group", "intercompany"
 REPORT: Final = "report"
 
 
@@ -62,7 +62,7 @@ Groups = tuple[Ints, Ints, pd.DataFrame, pd.DataFrame]
 def _one_per_report(bundle: mapping.Bundle, lines: pd.DataFrame) -> Groups:
     group, head = _sorted_groups(lines, MEMBER_KEY)
     heads = _header(bundle, lines, group, head)
-    heads = _with_identity(bundle, heads, model.texts([ORIGINAL] * len(heads)), heads["document_currency"])
+    heads = _with_identity(bundle, heads, model.texts([model.ORIGINAL] * len(heads)), heads["document_currency"])
     reports = heads[[*MEMBER_KEY, "journal_id"]].assign(group=np.arange(len(heads)), report_no=1)
     return group, np.ones(len(lines), dtype=np.int64), heads, reports
 
@@ -80,7 +80,7 @@ def _grouped(bundle: mapping.Bundle, lines: pd.DataFrame) -> Groups:
     named = _with_identity(bundle, named, model.texts([GROUP] * len(heads)), named["document_currency"])
     label = model.joined([model.utf8(heads[f]) for f in [*fields, "posting_date"]], "/")
     heads = named.assign(
-        purpose=model.texts([ORIGINAL] * len(heads)), report_id=model.texts(label),
+        purpose=model.texts([model.ORIGINAL] * len(heads)), report_id=model.texts(label),
         report_version=model.texts([f"{b - a} reports" for a, b in pairwise(edges)]),
         employee_id=heads["employee_id"] if "employee_id" in fields else model.texts([""] * len(heads)),
     )  # fmt: skip
@@ -91,7 +91,7 @@ def _members(bundle: mapping.Bundle, lines: pd.DataFrame, group: Ints) -> tuple[
     """The reports of each group, and the number of each line's report in its group."""
     member, first = _sorted_groups(lines, MEMBER_KEY)
     alone = lines.iloc[first].reset_index(drop=True)
-    alone = _with_identity(bundle, alone, model.texts([ORIGINAL] * len(alone)), alone["document_currency"])
+    alone = _with_identity(bundle, alone, model.texts([model.ORIGINAL] * len(alone)), alone["document_currency"])
     pairs, pair = np.unique(np.stack([group, member]), axis=1, return_inverse=True)
     number = np.arange(pairs.shape[1]) - np.searchsorted(pairs[0], pairs[0]) + 1
     reports = alone[[*MEMBER_KEY, "journal_id"]].iloc[pairs[1]].reset_index(drop=True)
@@ -119,6 +119,7 @@ def _header(bundle: mapping.Bundle, lines: pd.DataFrame, group: Ints, first: Int
         description=mapping.fill(bundle.journal["description"], head),
         first_line=first,
         belongs_to=model.texts([""] * len(head)),
+        reverses=model.texts([""] * len(head)),
     )
 
 

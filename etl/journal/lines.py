@@ -210,7 +210,7 @@ def number(bundle: mapping.Bundle, heads: pd.DataFrame, merged: pd.DataFrame) ->
         debit_minor=model.sum_by(merged["debit_minor"].to_numpy(dtype=np.int64), journal, count),
         base_debit_minor=model.sum_by(merged["base_debit_minor"].to_numpy(dtype=np.int64), journal, count),
         rounding_minor=model.sum_by(rounded, journal, count),
-        content_hash=model.texts(_content_hashes(heads, merged, starts)),
+        content_hash=model.texts(content_hashes(heads, merged, starts)),
     )
     return heads, merged
 
@@ -245,7 +245,8 @@ def _one_sided(rules: Sequence[Mapping[str, Any]]) -> Bools:
     return np.array(kept, dtype=bool)
 
 
-def _content_hashes(heads: pd.DataFrame, merged: pd.DataFrame, starts: Ints) -> list[str]:
+def content_hashes(heads: pd.DataFrame, merged: pd.DataFrame, starts: Ints) -> list[str]:
+    """One hash per header over its lines; `merged` has JOURNAL_LINE_COLUMNS and `journal`, their header's position."""
     journal = pa.array(merged["journal"].to_numpy(dtype=np.int64))
     head = model.joined(
         [_CANONICAL, *(model.utf8(heads[c]) for c in ("posting_date", "currency", "base_currency", "rate"))]

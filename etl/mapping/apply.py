@@ -61,6 +61,7 @@ def reject_frame(rows: list[dict[str, object]]) -> pd.DataFrame:
 
 
 def with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
+    """Lines with base_currency, posting_date, period and original_date under the period policy."""
     companies, company_names = model.distinct(lines["company"])
     base = [bundle.company(name, "base_currency") for name in company_names]
     codes, first = model.groups(lines, ["company", bundle.journal["posting_date"]])

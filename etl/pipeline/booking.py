@@ -6,16 +6,36 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from etl import clean, formats, journal, mapping, model, render, versions
+from etl import clean, formats, journal, mapping, model, render, reversal, versions
 from etl.errors import PermanentError
 from validations import rules, schemas
 
-# Invoice keys in, model.INVOICE_COLUMNS of the accepted reports that claim them out.
+# Invoice keys in, model.INVOICE_COLUMNS of the accepted report versions that claim them out.
 Claims = Callable[[Sequence[str]], pd.DataFrame]
+# Headers of booked journals in, their lines and lineage as sealed out.
+Content = Callable[[pd.DataFrame], tuple[pd.DataFrame, pd.DataFrame]]
+# A withdrawn report may say no more than that: the first of these that it states dates its reversal.
+_DATES: Final = ("updated_at", "submitted_at")
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was decided and booked before a file, which is the `seq`-th to land.
+
+    known: versions.KNOWN_COLUMNS. claims: who claims an invoice. journals: all journals of some reports. content: what
+    was sealed for them.
+    """
+
+    seq: int
+    known: pd.DataFrame
+    claims: Claims
+    journals: versions.Journals
+    content: Content
 
 
 @dataclass(frozen=True)
@@ -32,7 +52,10 @@ class Sealed:
 
 @dataclass(frozen=True)
 class Booking:
-    """What one landed file comes to: outcomes (versions.OUTCOME_COLUMNS), rejects, batches, and its profile."""
+    """What one landed file comes to: outcomes (versions.OUTCOME_COLUMNS), rejects, batches, and its profile.
+
+    voided: keys of journals that the ERP refused and that a version here takes the place of.
+    """
 
     outcomes: pd.DataFrame
     rejects: pd.DataFrame
@@ -41,6 +64,7 @@ class Booking:
     profile: pd.DataFrame
     invoices: pd.DataFrame
     normalised: Mapping[str, int]
+    voided: tuple[str, ...] = ()
 
 
 def read(bundle: mapping.Bundle, content: bytes, name: str) -> formats.RawFile:
@@ -54,45 +78,61 @@ def name_parts(bundle: mapping.Bundle, name: str) -> dict[str, str]:
     return found.groupdict() if found else {}
 
 
-def book(
-    bundle: mapping.Bundle, raw: formats.RawFile, name: str, known: pd.DataFrame, tables: Path, claims: Claims
-) -> Booking:
-    """Everything that a file's lines become. `known`: the accepted versions of earlier landings; `claims`: who of them
-    claims an invoice.
+def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before, tables: Path) -> Booking:
+    """Everything that a file's lines become after what was booked before.
 
     Raises PermanentError CONSERVATION when landed and outcomes differ: a defect, nothing is written.
     """
     schemas.prove(raw.frame, schemas.raw([str(column) for column in raw.frame.columns if column != "source_row"]))
     cleaned = clean.clean(raw, bundle.source, name_parts(bundle, name))
     lines = cleaned.lines
-    hashes = clean.content_hashes(lines)
     found = _with_versions_of(lines, cleaned.rejects)
-    seen, version_of = versions.report_versions(lines, hashes)
-    outcomes, old = versions.classify(seen, known)
-    settled = np.isin(np.array(outcomes, dtype=object), [model.DUPLICATE, model.SUPERSEDED])
-    judged = lines.loc[~settled[version_of]].reset_index(drop=True)
+    seen, version_of = _versions(lines)
+    withdrawn = bundle.feed["checks"].get("withdrawn", ())
+    verdict = versions.classify(seen, before.known, before.journals, withdrawn, before.seq)
+    heading = np.array(verdict.outcomes, dtype=object)
+    gone = lines.loc[(heading == model.WITHDRAWN)[version_of]].reset_index(drop=True)
+    closed = np.isin(heading, _SETTLED) | seen["state"].isin(list(withdrawn)).to_numpy(dtype=bool)
+    judged = lines.loc[~closed[version_of]].reset_index(drop=True)
+    dates, undated = _withdrawal_dates(bundle, gone, found, verdict.replaced)
     bad = np.isin(judged["source_row"].to_numpy(), found["source_row"].to_numpy())
+    claims = _claims(before, gone.loc[~rules.quarantined(gone, undated)])
     policy = rules.check(judged, bundle.feed, bundle.rules, tables, bad, claims)
-    rejects = pd.concat([_of_judged(found, judged), old, policy], ignore_index=True)
+    rejects = pd.concat([_of_judged(found, judged), verdict.rejects, undated, policy], ignore_index=True)
     accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
     schemas.prove(accepted, schemas.CLEAN)
-    journals, late = _journals(bundle, accepted)
+    journals, late = _journals(bundle, accepted, verdict.replaced, dates, before.content)
     rejects = pd.concat([rejects, late], ignore_index=True)
     held = rules.quarantined(seen, rejects)
-    final = [o if o in (model.DUPLICATE, model.SUPERSEDED) else model.QUARANTINED if bad else model.ACCEPTED
-             for o, bad in zip(outcomes, held.tolist(), strict=True)]  # fmt: skip
-    totals = versions.outcome_frame(lines, version_of, seen, final)
+    totals = versions.outcome_frame(lines, version_of, seen, _final(verdict.outcomes, held))
     _check_conservation(lines, totals)
     profile = rules.profile(lines, rejects)
     invoices = rules.invoices(judged.loc[~rules.quarantined(judged, rejects)], bundle.feed)
-    return Booking(totals, rejects, _seal(bundle, journals), journals.reports, profile, invoices, cleaned.normalised)
+    voided = _voided(verdict.replaced, seen.loc[held])
+    sealed = _seal(bundle, journals)
+    return Booking(totals, rejects, sealed, journals.reports, profile, invoices, cleaned.normalised, voided)
+
+
+_SETTLED: Final = (model.DUPLICATE, model.SUPERSEDED, model.WITHDRAWN)
+
+
+def _versions(lines: pd.DataFrame) -> tuple[pd.DataFrame, versions.Ints]:
+    return versions.report_versions(lines, clean.content_hashes(lines), clean.business_hashes(lines))
+
+
+def _final(heading: Sequence[str], held: np.ndarray) -> list[str]:
+    """The outcome of each version, now that its content is judged too."""
+    settled = (model.DUPLICATE, model.SUPERSEDED)
+    return [
+        one if one in settled else model.QUARANTINED if bad else one
+        for one, bad in zip(heading, held.tolist(), strict=True)
+    ]
 
 
 def duplicate(bundle: mapping.Bundle, raw: formats.RawFile, name: str) -> Booking:
     """A file whose content was landed before under other bytes: every report is a duplicate, nothing is judged."""
     lines = clean.clean(raw, bundle.source, name_parts(bundle, name)).lines
-    hashes = clean.content_hashes(lines)
-    seen, version_of = versions.report_versions(lines, hashes)
+    seen, version_of = _versions(lines)
     outcomes = versions.outcome_frame(lines, version_of, seen, [model.DUPLICATE] * len(seen))
     none = rules.rejects_frame([])
     links = pd.DataFrame({c: model.texts([]) for c in model.JOURNAL_REPORT_COLUMNS}).astype({"report_no": "int64"})
@@ -100,13 +140,101 @@ def duplicate(bundle: mapping.Bundle, raw: formats.RawFile, name: str) -> Bookin
     return Booking(outcomes, none, (), links, rules.profile(lines, none), invoices, {})
 
 
-def accepted_versions(booked: Booking | None = None) -> pd.DataFrame:
-    """The accepted versions of a file as the store would know them, for the next file; without one, none at all."""
-    columns = [*model.REPORT_KEY, "document_currency", "content_hash"]
-    if booked is None:
-        return pd.DataFrame({name: model.texts([]) for name in [*columns, "journal_key"]})
-    mine = booked.outcomes[booked.outcomes["outcome"] == model.ACCEPTED]
-    return mine[columns].assign(journal_key=model.texts([""] * len(mine)).set_axis(mine.index))
+def decided(booked: Booking, seq: int) -> pd.DataFrame:
+    """What a file decided as the store would know it for the next file (versions.KNOWN_COLUMNS)."""
+    rows = booked.outcomes[booked.outcomes["outcome"].isin([model.ACCEPTED, model.WITHDRAWN, model.DUPLICATE])]
+    return rows.assign(seq=np.full(len(rows), seq, dtype=np.int64))[versions.KNOWN_COLUMNS]
+
+
+def made(booked: Booking, state: str) -> pd.DataFrame:
+    """The journals of a file as the store would give them, all in one state (versions.JOURNAL_COLUMNS)."""
+    frames = [one.headers.assign(batch_id=one.batch.batch_id) for one in booked.sealed]
+    whole = pd.concat(frames, ignore_index=True) if frames else nothing_booked().drop(columns="state")
+    return whole.assign(state=model.texts([state] * len(whole)))[versions.JOURNAL_COLUMNS]
+
+
+def nothing_booked() -> pd.DataFrame:
+    """No journals at all (versions.JOURNAL_COLUMNS)."""
+    whole = ("lines", "debit_minor", "base_debit_minor")
+    frame = pd.DataFrame({name: model.texts([]) for name in versions.JOURNAL_COLUMNS})
+    return frame.astype(dict.fromkeys(whole, "int64"))
+
+
+def nothing_known() -> pd.DataFrame:
+    """No versions at all (versions.KNOWN_COLUMNS)."""
+    return pd.DataFrame({name: model.texts([]) for name in versions.KNOWN_COLUMNS}).astype({"seq": "int64"})
+
+
+# --- corrections
+
+
+def _withdrawal_dates(
+    bundle: mapping.Bundle, gone: pd.DataFrame, found: pd.DataFrame, replaced: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Posting date and period of each withdrawn version that reverses something, and the rejects of those without.
+
+    A withdrawn version is not judged otherwise: only what cannot be read of its identity, state or date holds it.
+    """
+    field = bundle.journal["posting_date"]
+    vital = found[
+        found["field"].isin([*model.REPORT_KEY, "state", field]) & rules.quarantined(found, gone.assign(outcome=""))
+    ]
+    first = gone.drop_duplicates(model.REPORT_KEY).reset_index(drop=True)
+    first = first.loc[_among(first, replaced)].reset_index(drop=True)
+    stated = first[field]
+    for other in _DATES:
+        stated = stated.where(stated != "", first[other])
+    faults = mapping.Faults()
+    undated = np.flatnonzero((stated == "").to_numpy(dtype=bool))
+    faults.add(undated, "MISSING", field, [""] * len(undated), "")
+    first = mapping.with_dates(bundle, first.assign(**{field: stated}), faults)
+    rejects = pd.concat([vital, faults.rejects(first)], ignore_index=True)
+    return first.loc[~rules.quarantined(first, rejects), _DATED], rejects
+
+
+_DATED: Final = [*model.REPORT_KEY, "posting_date", "period"]
+
+
+def _among(first: pd.DataFrame, replaced: pd.DataFrame) -> np.ndarray:
+    """The versions that replace a journal."""
+    mine = set(replaced[["company", "report_id", "by_version"]].itertuples(index=False, name=None))
+    return np.array([key in mine for key in first[model.REPORT_KEY].itertuples(index=False, name=None)], dtype=bool)
+
+
+def _claims(before: Before, gone: pd.DataFrame) -> Claims:
+    """The claims of the report versions that count, without those that this file withdraws."""
+    free = set(gone[versions.REPORT].itertuples(index=False, name=None))
+
+    def claims(keys: Sequence[str]) -> pd.DataFrame:
+        found = before.claims(keys)
+        known = before.known[before.known["report_id"].isin(found["report_id"])]
+        now = set(versions.current(known)[model.REPORT_KEY].itertuples(index=False, name=None))
+        rows = found[model.REPORT_KEY].itertuples(index=False, name=None)
+        return found.loc[[row in now and row[:2] not in free for row in rows]]
+
+    return claims
+
+
+def _voided(replaced: pd.DataFrame, held: pd.DataFrame) -> tuple[str, ...]:
+    refused = replaced[(replaced["state"] == "rejected").to_numpy(dtype=bool)]
+    bad = set(held[model.REPORT_KEY].itertuples(index=False, name=None))
+    rows = refused[["company", "report_id", "by_version", "journal_key"]].itertuples(index=False, name=None)
+    return tuple(sorted(row[3] for row in rows if row[:3] not in bad))
+
+
+def _reversals(
+    bundle: mapping.Bundle, replaced: pd.DataFrame, dates: pd.DataFrame, content: Content
+) -> journal.Journals | None:
+    """Reversals of the booked journals that versions with a posting date replace."""
+    booked = replaced[replaced["state"] == "posted"].merge(
+        dates.rename(columns={"report_version": "by_version", "posting_date": "to_date", "period": "to_period"}),
+        how="inner", on=["company", "report_id", "by_version"], validate="m:1",
+    )  # fmt: skip
+    if not len(booked):
+        return None
+    booked = booked.sort_values(["company", "report_id", "report_version", "currency"], ignore_index=True)
+    corrections = booked[["by_version", "to_date", "to_period"]].set_axis(reversal.CORRECTION_COLUMNS, axis=1)
+    return reversal.build(bundle, booked[model.JOURNAL_COLUMNS], corrections, *content(booked))
 
 
 def _with_versions_of(lines: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
@@ -123,34 +251,62 @@ def _of_judged(rejects: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
     return rejects.loc[rules.quarantined(rejects, judged.assign(outcome=""))]
 
 
-def _journals(bundle: mapping.Bundle, accepted: pd.DataFrame) -> tuple[journal.Journals, pd.DataFrame]:
-    """Journals of the accepted reports, and the rejects of those that cannot be mapped, balanced or rendered."""
+def _journals(
+    bundle: mapping.Bundle, accepted: pd.DataFrame, replaced: pd.DataFrame, withdrawals: pd.DataFrame, content: Content
+) -> tuple[journal.Journals, pd.DataFrame]:
+    """Journals of the accepted reports with the reversals of what they and the withdrawn ones replace; and rejects.
+
+    A report that cannot be mapped, balanced or rendered is rejected with all of them.
+    """
     applied = mapping.apply(bundle, accepted)
     lines, parts = journal.only(applied.lines, applied.parts, ~rules.quarantined(applied.lines, applied.rejects))
     late = [applied.rejects]
     while True:
         made = journal.build(bundle, lines, parts)
+        late.append(made.rejects)
+        both = _with_reversals(bundle, made, lines, pd.concat(late), replaced, withdrawals, content)
         unfit = pd.concat([
-            _of_reports(made, render.check(profile, bundle, *_of_target(bundle, made, target)[:2]))
+            _of_reports(both, render.check(profile, bundle, *_of_target(bundle, both, target)[:2]))
             for target, profile in bundle.targets.items()
         ], ignore_index=True)  # fmt: skip
-        late += [made.rejects, unfit]
+        late.append(unfit)
         if unfit.empty:
-            return made, pd.concat(late, ignore_index=True)
-        lines, parts = journal.only(lines, parts, ~rules.quarantined(lines, pd.concat(late)))
+            return both, pd.concat(late, ignore_index=True)
+        bad = pd.concat(late)
+        lines, parts = journal.only(lines, parts, ~rules.quarantined(lines, bad))
+        withdrawals = withdrawals.loc[~rules.quarantined(withdrawals, bad)]
+
+
+def _with_reversals(
+    bundle: mapping.Bundle, made: journal.Journals, lines: pd.DataFrame, late: pd.DataFrame, replaced: pd.DataFrame,
+    withdrawals: pd.DataFrame, content: Content,
+) -> journal.Journals:  # fmt: skip
+    """The journals with the reversals of what their reports and the withdrawn ones replace, the reversals first."""
+    if not len(replaced):
+        return made
+    good = lines.loc[~rules.quarantined(lines, late), _DATED].drop_duplicates(model.REPORT_KEY)
+    reversals = _reversals(bundle, replaced, pd.concat([withdrawals, good], ignore_index=True), content)
+    if reversals is None:
+        return made
+    headers, booked, lineage = (
+        pd.concat([getattr(reversals, name), getattr(made, name)], ignore_index=True)
+        for name in ("headers", "lines", "lineage")
+    )
+    return journal.Journals(headers, booked, lineage, made.reports, made.rejects)
 
 
 def _of_reports(journals: journal.Journals, rejects: pd.DataFrame) -> pd.DataFrame:
-    """Rejects of journals as rejects of the reports in them."""
-    if rejects.empty:
+    """Rejects of journals as rejects of the reports in them; a reversal's are its version's own."""
+    if rejects.empty or not len(journals.reports):
         return rejects
     head = journals.headers
     main = head["belongs_to"].where(head["belongs_to"] != "", head["journal_key"])
     at = head[model.REPORT_KEY].assign(main=main)
     named = at.merge(journals.reports.rename(columns={"journal_key": "main"}), on="main", suffixes=("", "_of"))
-    both = rejects.merge(named.drop_duplicates(), on=model.REPORT_KEY)
+    own = [*model.REPORT_KEY, *(f"{name}_of" for name in model.REPORT_KEY)]
+    both = rejects.merge(named[own].drop_duplicates(), how="left", on=model.REPORT_KEY)
     for name in model.REPORT_KEY:
-        both[name] = both[f"{name}_of"]
+        both[name] = both[f"{name}_of"].fillna(both[name]).astype("str")
     return both[model.REJECT_COLUMNS].drop_duplicates(ignore_index=True)
 
 
@@ -181,7 +337,7 @@ def _seal(bundle: mapping.Bundle, journals: journal.Journals) -> tuple[Sealed, .
 
 
 def _check_conservation(lines: pd.DataFrame, totals: pd.DataFrame) -> None:
-    """Landed, counted from the lines themselves, is the sum of the four outcomes (I03)."""
+    """Landed, counted from the lines themselves, is the sum of the outcomes (I03)."""
     codes, names = model.distinct(lines["document_currency"])
     gross = model.sum_by(lines["gross_minor"].to_numpy(dtype=np.int64), codes, len(names))
     reports = len(lines[model.REPORT_KEY].drop_duplicates())

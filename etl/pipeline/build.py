@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def build(context: Context) -> list[str]:
 
     A file that cannot be read is rejected and the next one is taken. A delivery that the gate finds unusual is held:
     nothing of it is recorded but its state and the reason, and the next run judges it again. Reports that waited for
-    a table or a mapping are judged again once the feed's mapping has changed.
+    a table or a mapping are judged again once the feed's mapping has changed; those that correct a journal without an
+    answer, once it is there.
     """
     for landing in context.store.landings(context.feed_id, _OPEN):
         try:
@@ -46,7 +48,8 @@ def build(context: Context) -> list[str]:
                 context.feed_id, landing.sha256, state="rejected", reason=error.code, totals=facts
             )
     for landing in context.store.landings(context.feed_id, ("built",)):
-        if landing.totals.get("waiting") and landing.totals.get("mapping_digest") != context.bundle.digest:
+        changed = landing.totals.get("mapping_digest") != context.bundle.digest
+        if landing.totals.get("waiting") and (changed or _answered(context, landing.totals.get("awaited", ()))):
             _judge_again(context, landing)
     return [batch.batch_id for batch in context.store.batches(context.feed_id, ("sealed", "publishing"))]
 
@@ -55,6 +58,8 @@ def _build_one(context: Context, landing: Landing) -> None:
     content = (context.home / LANDING / landing.sha256).read_bytes()
     docs = context.home / decide.GATE_DOCS / context.feed_id / landing.sha256[:16]
     found = decide.decide(context, content, landing.name, decide.past_of(context, landing), docs)
+    if context.store.landing(context.feed_id, landing.sha256).state not in _OPEN:
+        return  # another run has built it while we looked; what we saw of the past may be its own work
     if found.state == decide.HELD:
         facts = {"held": found.unusual, "name": landing.name, "run_id": context.run_id}
         context.store.set_landing(context.feed_id, landing.sha256, state="held", reason="VOLUME", totals=facts)
@@ -62,11 +67,20 @@ def _build_one(context: Context, landing: Landing) -> None:
     _record(context, landing, found)
 
 
+def _answered(context: Context, awaited: Sequence[str]) -> bool:
+    """Whether a journal that reports wait for ("key state") has another state by now."""
+    before = dict(one.split(" ") for one in awaited)
+    now = context.store.members(keys=list(before)) if before else pd.DataFrame(columns=["journal_key", "state"])
+    return any(before[key] != state for key, state in zip(now["journal_key"], now["state"], strict=True))
+
+
 def _judge_again(context: Context, landing: Landing) -> None:
     """Judge the quarantined reports of a landing by the mapping of now; what was decided otherwise stays as it is."""
     content = (context.home / LANDING / landing.sha256).read_bytes()
     raw = booking.read(context.bundle, content, landing.name)
-    booked = decide.book(context, raw, landing.name, decide.past_of(context))
+    past = decide.past_of(context)
+    past = dataclasses.replace(past, before=dataclasses.replace(past.before, seq=landing.seq))
+    booked = decide.book(context, raw, landing.name, past)
     before = context.store.outcomes(context.feed_id, [landing.sha256])
     before = before.loc[before["outcome"] != model.QUARANTINED, [*versions.OUTCOME_KEY, "outcome"]]
     both = booked.outcomes.merge(before, how="left", on=versions.OUTCOME_KEY, suffixes=("_now", ""), validate="1:1")
@@ -88,6 +102,7 @@ def _record(context: Context, landing: Landing, found: decide.Decision) -> None:
             **_as_json(landed), "normalised": dict(booked.normalised), "run_id": context.run_id,
             "control": dict(found.raw.control),
             "mapping_digest": context.bundle.digest, "waiting": int((booked.rejects["outcome"] == HOLD).sum()),
+            "awaited": sorted(set(booked.rejects.loc[booked.rejects["code"] == "REVISION", "value"])),
         },
     )  # fmt: skip
     context.store.record_build(
@@ -96,6 +111,7 @@ def _record(context: Context, landing: Landing, found: decide.Decision) -> None:
             code_version(), booked.outcomes, booked.rejects, pd.concat(journals, ignore_index=True),
             pd.concat(members or [pd.DataFrame(columns=["batch_id", "journal_key"])], ignore_index=True),
             pd.DataFrame(batches, columns=BATCH_COLUMNS), booked.reports, booked.invoices, found.state,
+            booked.voided,
         )
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from etl import formats, model, versions
 from etl.model import ControlTotals
@@ -22,12 +23,11 @@ GATE_DOCS: Final = "data_docs"
 
 @dataclass(frozen=True)
 class Past:
-    """What came before a file: accepted versions, raw files by fingerprint, the last control totals, invoice claims."""
+    """What came before a file: what was decided and booked, raw files by fingerprint, the last control totals."""
 
-    known: pd.DataFrame
+    before: booking.Before
     alike: Callable[[str], Iterable[formats.RawFile]]
     history: Sequence[ControlTotals]
-    claims: booking.Claims
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def decide(context: Context, content: bytes, name: str, past: Past, docs: Path) 
 def book(context: Context, raw: formats.RawFile, name: str, past: Past) -> booking.Booking:
     """Everything that a file's lines become after its past."""
     tables = context.settings.mappings / "tables"
-    return booking.book(context.bundle, raw, name, past.known, tables, past.claims)
+    return booking.book(context.bundle, raw, name, past.before, tables)
 
 
 def past_of(context: Context, landing: Landing | None = None) -> Past:
@@ -68,20 +68,49 @@ def past_of(context: Context, landing: Landing | None = None) -> Past:
         for one in filter(earlier, context.store.by_fingerprint(context.feed_id, fingerprint)):
             yield booking.read(context.bundle, (context.home / LANDING / one.sha256).read_bytes(), one.name)
 
+    built = context.store.landings(context.feed_id, (BUILT,)) if _looks_back(context) else []
+    return Past(_before(context, landing), alike, [one.control_totals for one in built if earlier(one)])
+
+
+def _before(context: Context, landing: Landing | None) -> booking.Before:
+    """What the store knows of reports; the landing's own decisions are left out."""
+    system = context.bundle.source_system
+
     def claims(keys: Sequence[str]) -> pd.DataFrame:
         return context.store.invoice_claims(system, keys)
 
-    system = context.bundle.source_system
+    def journals(reports: Sequence[str]) -> pd.DataFrame:
+        return context.store.report_journals(system, reports)
+
+    def content(headers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return sealed_content(context, headers)
+
     known = context.store.known_versions(system, [landing.sha256] if landing else [])
-    built = context.store.landings(context.feed_id, (BUILT,)) if _looks_back(context) else []
-    return Past(known, alike, [one.control_totals for one in built if earlier(one)], claims)
+    seq = landing.seq if landing else int(known["seq"].max() if len(known) else 0) + 1
+    return booking.Before(seq, known, claims, journals, content)
+
+
+def sealed_content(context: Context, headers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lines and lineage of journals (`journal_key`, `batch_id`) as they were sealed, from the batch folders."""
+    parts: dict[str, list[pd.DataFrame]] = {"lines": [], "lineage": []}
+    for batch_id, mine in headers.groupby("batch_id", dropna=False, sort=True)["journal_key"]:
+        wanted = [("journal_key", "in", sorted(mine))]
+        for name, frames in parts.items():
+            path = context.batch_folder(str(batch_id)) / f"{name}.parquet"
+            frames.append(as_sealed(pq.read_table(path, filters=wanted).to_pandas()))
+    return pd.concat(parts["lines"], ignore_index=True), pd.concat(parts["lineage"], ignore_index=True)
+
+
+def as_sealed(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame from Parquet with its text columns as text."""
+    return frame.astype({name: "str" for name in frame.columns if frame[name].dtype == object})
 
 
 def with_file(past: Past, decision: Decision) -> Past:
     """The past of the next file, had this one been recorded; a file that is held or repeated leaves it as it is."""
     if decision.state != BUILT:
         return past
-    booked = decision.booked
+    booked, before = decision.booked, past.before
 
     def alike(fingerprint: str) -> Iterable[formats.RawFile]:
         yield from past.alike(fingerprint)
@@ -89,12 +118,16 @@ def with_file(past: Past, decision: Decision) -> Past:
 
     def claims(keys: Sequence[str]) -> pd.DataFrame:
         mine = booked.invoices[booked.invoices["invoice_key"].isin(list(keys))]
-        return pd.concat([past.claims(keys), mine[model.INVOICE_COLUMNS]], ignore_index=True)
+        return pd.concat([before.claims(keys), mine[model.INVOICE_COLUMNS]], ignore_index=True)
 
-    known = pd.concat([past.known, booking.accepted_versions(booked)], ignore_index=True)
-    return replace(
-        past, known=known, alike=alike, history=[*past.history, versions.totals(booked.outcomes)], claims=claims
-    )
+    def journals(reports: Sequence[str]) -> pd.DataFrame:
+        earlier, mine = before.journals(reports), booking.made(booked, "sealed")
+        state = earlier["state"].where(~earlier["journal_key"].isin(booked.voided), "void")
+        return pd.concat([earlier.assign(state=state), mine[mine["report_id"].isin(reports)]], ignore_index=True)
+
+    known = pd.concat([before.known, booking.decided(booked, before.seq)], ignore_index=True)
+    after = replace(before, seq=before.seq + 1, known=known, claims=claims, journals=journals)
+    return replace(past, before=after, alike=alike, history=[*past.history, versions.totals(booked.outcomes)])
 
 
 def _repeats(context: Context, raw: formats.RawFile, alike: Iterable[formats.RawFile]) -> bool:

@@ -59,10 +59,13 @@ def feed_of(store: Store, journal_key: str) -> str:
 def explain(context: Context, journal_key: str, line_no: int = 0) -> Facts:
     """Where a journal, or one line of it, comes from: source cells, rules, table rows, rate, rounding, run, mapping.
 
-    Raises ConfigurationError NOT_FOUND for a key or line that is not there.
+    A reversal says what it takes back and why, and explains that journal as `original`; its lines have the same
+    numbers. Raises ConfigurationError NOT_FOUND for a key or line that is not there.
     """
     head = context.store.journals(keys=[journal_key]).iloc[0]
     member = context.store.members(keys=[journal_key]).iloc[-1]
+    if head["reverses"]:
+        return _reversal(context, head, member) | {"original": explain(context, str(head["reverses"]), line_no)}
     sealed = _sealed(context, str(member["batch_id"]), journal_key)
     if line_no and line_no not in sealed["lines"]["line_no"].tolist():
         raise ConfigurationError("NOT_FOUND", field="journal line", value=f"{journal_key}:{line_no}")
@@ -80,6 +83,21 @@ def explain(context: Context, journal_key: str, line_no: int = 0) -> Facts:
         "erp_document": member["erp_document"], "mapping_digest": head["mapping_digest"],
         "code_version": head["code_version"], "made_again_equal": same, "posting": _posting(context, replay, head),
         "lines": [_line(context, head, sealed, replay, number, same) for number in wanted],
+    }  # fmt: skip
+
+
+def _reversal(context: Context, head: pd.Series, member: pd.Series) -> Facts:
+    """What a reversal takes back, and the version that made it necessary."""
+    report = " ".join(str(head[c]) for c in model.REPORT_KEY)
+    outcomes = context.store.outcomes(context.feed_id, report_id=str(head["report_id"]))
+    mine = np.all([(outcomes[c] == head[c]).to_numpy(dtype=bool) for c in model.REPORT_KEY], axis=0)
+    decided = outcomes[mine & outcomes["outcome"].isin([model.ACCEPTED, model.WITHDRAWN])].iloc[0]
+    landing = context.store.landing(context.feed_id, str(decided["landing_sha256"]))
+    return {
+        "journal_key": head["journal_key"], "report": report, "reverses": head["reverses"],
+        "because": f"{report} is {decided['outcome']} in {landing.name}", "posting_date": head["posting_date"],
+        "run_id": decided["run_id"], "batch_id": member["batch_id"], "state": member["state"],
+        "erp_document": member["erp_document"],
     }  # fmt: skip
 
 

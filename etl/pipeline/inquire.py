@@ -17,14 +17,28 @@ Found = dict[str, Any]
 
 
 def report(store: Store, home: Path, report_id: str) -> Found:
-    """Every landed version of a report, what became of it and why; raises NOT_FOUND."""
+    """Every landed version of a report, what became of it and why; raises NOT_FOUND.
+
+    `chain` lists its journals in the order they were made, each reversal with the journal that it takes back.
+    """
     frames = store.report(report_id)
     if frames["outcomes"].empty:
         raise ConfigurationError("NOT_FOUND", field="report", value=report_id)
     outcomes = _with_amount(frames["outcomes"], "gross_minor", "document_currency")
-    return {"report_id": report_id, "outcomes": records(outcomes)} | {
+    chain = _chain(frames["journals"], frames["members"])
+    return {"report_id": report_id, "outcomes": records(outcomes), "chain": records(chain)} | {
         name: records(frames[name]) for name in ("rejects", "journals", "members", "landings")
     }
+
+
+def _chain(journals: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
+    """Journals of a report in the order they were made, reversals first, with amount, state and ERP document."""
+    last = members.drop_duplicates("journal_key", keep="last")[["journal_key", "state", "erp_document"]]
+    both = journals.merge(last, how="left", on="journal_key", validate="1:1").fillna("")
+    order = both.assign(first=both["reverses"] == "").sort_values(["made_at", "first", "currency", "journal_key"])
+    order = _with_amount(order, "debit_minor", "currency")
+    columns = ["report_version", "purpose", "journal_key", "reverses", "posting_date", "currency", "debit", "state"]
+    return order[[*columns, "erp_document"]]
 
 
 def journal(store: Store, home: Path, journal_key: str) -> Found:

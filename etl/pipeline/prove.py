@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from etl import erp, model, report, transport
+from etl import erp, model, money, report, transport
 from etl.pipeline.context import Context, now
+from etl.pipeline.inquire import records
 from etl.pipeline.summary import feed_summary
-from etl.reconcile import OUTCOME_COLUMNS, Reconciliation, explained
+from etl.reconcile import DECIDED_COLUMNS, OUTCOME_COLUMNS, Reconciliation, claims, explained, shifts
 from etl.reconcile import reconcile as compare
 from etl.store import Batch
 from validations import schemas
@@ -20,28 +21,33 @@ HISTORY = 12
 
 
 def reconcile(context: Context, period: str = "", out: Path | None = None) -> dict[str, Any]:
-    """Compare and report; out: {"feed", "period", "explained", "breaks", "by_code", "counts", "report_files"}.
+    """Compare and report; out: {"feed", "period", "explained", "breaks", "by_code", "counts", "shifts",
+    "report_files"}; shifts are the corrections whose reversal lies in another period than its journal.
 
     Batches whose journals all agree with the ERP become `reconciled`. The report goes to `out`, by default to the
     home's reports/<feed>. The feed's summary with its conservation figures is kept under the run's id.
     """
     at, summary = now(), feed_summary(context)
     batches = context.store.batches(context.feed_id, period=period)
-    found = _compare(context, batches, period, at)
+    whole = context.store.journals(context.feed_id)
+    found = _compare(context, batches, whole, period, at)
     earlier = [_as_history(one) for one in reversed(context.store.reconciliations(context.feed_id, limit=HISTORY))]
-    result = _result(context, found, period)
+    moved = shifts(whole, period)
+    result = {**_result(context, found, period), "shifts": records(moved.assign(debit=_amounts(moved)))}
     folder = out or context.home / "reports" / context.feed_id
     history = [*earlier, {"at": at, **result["counts"]}]
-    files = report.write(found, summary, history, folder, at)
+    files = report.write(found, {**summary, "shifts": result["shifts"]}, history, folder, at)
     context.store.save_reconciliation(context.feed_id, period, result["counts"], result["by_code"])
     _settle(context, batches, found)
     context.store.save_run(context.run_id, context.feed_id, at, now(), summary, summary["conservation"])
     return {**result, "report_files": [str(path) for path in files]}
 
 
-def _compare(context: Context, batches: list[Batch], period: str, at: str) -> Reconciliation:
-    journals = context.store.journals(context.feed_id, period)
+def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period: str, at: str) -> Reconciliation:
+    """`whole`: the feed's journals of all periods."""
+    journals = whole[whole["period"] == period] if period else whole
     outcomes = context.store.outcomes(context.feed_id)
+    expected = _expected(context, outcomes, journals, period)
     if period:
         outcomes = outcomes[outcomes["journal_key"].isin(journals["journal_key"])]
     lines = [pq.read_table(context.home / "batches" / b.folder / "lines.parquet").to_pandas() for b in batches]
@@ -50,9 +56,27 @@ def _compare(context: Context, batches: list[Batch], period: str, at: str) -> Re
     members = context.store.members(feed_id=context.feed_id, period=period)
     hours = int(context.bundle.feed["acknowledge_within_hours"])
     return compare(
-        outcomes[[*OUTCOME_COLUMNS, "journal_key"]], journals[model.JOURNAL_COLUMNS],
-        pd.concat(lines or [empty], ignore_index=True), members, _erp_lines(context, journals, period), at, hours,
+        outcomes[OUTCOME_COLUMNS], expected, journals[model.JOURNAL_COLUMNS],
+        pd.concat(lines or [empty], ignore_index=True),
+        members, _erp_lines(context, journals, period), at, hours,
     )  # fmt: skip
+
+
+def _expected(context: Context, outcomes: pd.DataFrame, journals: pd.DataFrame, period: str) -> pd.DataFrame:
+    """What the source says must be booked, all of it or what was booked in a period."""
+    seq = {one.sha256: one.seq for one in context.store.landings(context.feed_id)}
+    decided = outcomes[outcomes["outcome"].isin([model.ACCEPTED, model.WITHDRAWN])]
+    decided = decided.assign(seq=decided["landing_sha256"].map(seq).astype("int64"))
+    members = context.store.members(feed_id=context.feed_id)
+    given_up = set(members.loc[members["state"] == "void", "journal_key"])
+    expected = claims(decided[DECIDED_COLUMNS], given_up)
+    if not period:
+        return expected
+    key = [*model.REPORT_KEY, "currency", "purpose"]
+    booked = set(journals[key].itertuples(index=False, name=None))
+    named = [row in booked for row in expected[key].itertuples(index=False, name=None)]
+    mine = pd.Series(named, index=expected.index, dtype=bool) | expected["journal_key"].isin(journals["journal_key"])
+    return expected.loc[mine]
 
 
 def _whole_numbers() -> dict[str, str]:
@@ -105,6 +129,10 @@ def _result(context: Context, found: Reconciliation, period: str) -> dict[str, A
     }  # fmt: skip
 
 
+def _amounts(moved: pd.DataFrame) -> list[str]:
+    return [money.text_of(minor, code) for minor, code in zip(moved["debit_minor"], moved["currency"], strict=True)]
+
+
 def _as_history(row: dict[str, Any]) -> dict[str, Any]:
     return {"at": row["at"], **row["totals"]}
 
@@ -112,6 +140,9 @@ def _as_history(row: dict[str, Any]) -> dict[str, Any]:
 def _settle(context: Context, batches: list[Batch], found: Reconciliation) -> None:
     """Acknowledged batches without an open difference are reconciled."""
     matched = found.documents[found.documents["bucket"] == "matched"].groupby("batch_id", dropna=False).size()
+    members = context.store.members(feed_id=context.feed_id)
+    void = members[members["state"] == "void"].groupby("batch_id", dropna=False).size()
     for batch in batches:
-        if batch.state == "acknowledged" and int(matched.get(batch.batch_id, 0)) == batch.journals:
+        settled = int(matched.get(batch.batch_id, 0)) + int(void.get(batch.batch_id, 0))
+        if batch.state == "acknowledged" and settled == batch.journals:
             context.store.move_batch(batch.batch_id, "acknowledged", "reconciled")

@@ -15,7 +15,7 @@ from etl.pipeline import booking
 from etl.pipeline.context import Context
 from etl.pipeline.extract import LANDING
 
-KEY: Final = ["company", "report_id", "report_version", "currency"]
+KEY: Final = ["company", "report_id", "report_version", "currency", "purpose"]
 _NOTHING: Final = pd.DataFrame({name: model.texts([]) for name in model.INVOICE_COLUMNS})
 
 
@@ -37,6 +37,31 @@ def difference(context: Context, old: Path, new: Path, period: str = "") -> dict
     }  # fmt: skip
 
 
+class _Books:
+    """What was decided and booked so far, as if the ERP had posted all of it."""
+
+    def __init__(self) -> None:
+        self.known, self.journals = booking.nothing_known(), booking.nothing_booked()
+        self.sealed: list[booking.Sealed] = []
+
+    def before(self, seq: int) -> booking.Before:
+        def journals(reports: Sequence[str]) -> pd.DataFrame:
+            return self.journals[self.journals["report_id"].isin(reports)]
+
+        return booking.Before(seq, self.known, lambda _: _NOTHING, journals, self.content)
+
+    def content(self, headers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        parts = [(one.lines, one.lineage) for one in self.sealed if one.batch.batch_id in set(headers["batch_id"])]
+        lines, lineage = (pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
+        wanted = set(headers["journal_key"])
+        return lines[lines["journal_key"].isin(wanted)], lineage[lineage["journal_key"].isin(wanted)]
+
+    def add(self, booked: booking.Booking, seq: int) -> None:
+        self.known = pd.concat([self.known, booking.decided(booked, seq)], ignore_index=True)
+        self.journals = pd.concat([self.journals, booking.made(booked, "posted")], ignore_index=True)
+        self.sealed += booked.sealed
+
+
 Journal = tuple[tuple[str, str, str], tuple[tuple[str, str, int, int], ...]]
 Document = tuple[str, ...]
 
@@ -44,7 +69,7 @@ Document = tuple[str, ...]
 def _made(context: Context, folder: Path, period: str) -> dict[Document, Journal]:
     """The journals of all landed files by document: (posting date, base currency, rate) and their lines."""
     bundle = mapping.load(folder, context.feed_id)
-    known = booking.accepted_versions()
+    past = _Books()
     out: dict[Document, Journal] = {}
     for landing in context.store.landings(context.feed_id, ("built",)):
         content = (context.home / LANDING / landing.sha256).read_bytes()
@@ -52,8 +77,8 @@ def _made(context: Context, folder: Path, period: str) -> dict[Document, Journal
             raw = booking.read(bundle, content, landing.name)
         except FileRejected:
             continue  # the other mapping may read it: then all its journals are listed as one-sided
-        booked = booking.book(bundle, raw, landing.name, known, folder / "tables", lambda _: _NOTHING)
-        known = pd.concat([known, booking.accepted_versions(booked)], ignore_index=True)
+        booked = booking.book(bundle, raw, landing.name, past.before(landing.seq), folder / "tables")
+        past.add(booked, landing.seq)
         for sealed in booked.sealed:
             if period in ("", sealed.batch.period):
                 out |= dict(_journals(sealed))
@@ -67,7 +92,7 @@ def _journals(sealed: booking.Sealed) -> Iterator[tuple[Document, Journal]]:
     facts = ["posting_date", "base_currency", "rate"]
     rows = sealed.headers[[*KEY, *facts, "journal_key"]].itertuples(index=False, name=None)
     for row in rows:
-        yield tuple(row[:4]), (tuple(row[4:7]), by_key[row[7]])
+        yield tuple(row[:5]), (tuple(row[5:8]), by_key[row[8]])
 
 
 def _document(key: Sequence[str], before: Journal | None, after: Journal | None) -> dict[str, Any]:
@@ -100,7 +125,7 @@ def _accounts(before: Mapping[Document, Journal], after: Mapping[Document, Journ
 
 def _net(made: Mapping[Document, Journal]) -> Counter[tuple[str, str, str]]:
     net: Counter[tuple[str, str, str]] = Counter()
-    for (company, _, _, currency), (_, lines) in made.items():
+    for (company, _, _, currency, _), (_, lines) in made.items():
         for account, _, debit, credit in lines:
             net[company, currency, account] += debit - credit
     return net

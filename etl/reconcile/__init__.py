@@ -6,7 +6,8 @@ Nothing is shared with the loader except the columns of etl.model, so a defect t
 What is compared
 - Source: the accepted gross of (company, report, version, document currency) = the net (debit - credit) of its
   journals' lines whose purpose is not `settlement`; and every journal's debits = its credits in both currencies, so
-  the settlement lines are minus the gross. Signs follow the claim: a refund, in red or on the other side, agrees too.
+  the settlement lines are minus the gross. The version that replaces or withdraws another one takes its gross back:
+  its reversal is minus that. Signs follow the claim: a refund, in red or on the other side, agrees too.
 - ERP: per ERP document and account the net amount in the journal's currency, and company, period, date, currency.
   The number of lines may differ: an ERP may sum them up.
 - A base-only line (no document amount, a base amount: rounding) is stated in the base currency. An ERP may show it so,
@@ -25,6 +26,7 @@ from etl import model
 from etl.reconcile import breaks as find
 from etl.reconcile.book import Book, Flags, Ints, open_book, same_cell
 from etl.reconcile.breaks import BREAK_COLUMNS, CODES, KINDS, MEMBER_COLUMNS, OUTCOME_COLUMNS
+from etl.reconcile.claims import CLAIM_COLUMNS, DECIDED_COLUMNS, SHIFT_COLUMNS, claims, shifts
 
 MATCHED: Final = "matched"
 EXPLAINED: Final = ("IN_FLIGHT",)
@@ -44,11 +46,12 @@ ROUNDING_COLUMNS: Final = [
     "company", "period", "report_id", "journal_key", "document_currency", "rate", "currency", "rounding_minor",
 ]  # fmt: skip
 STAGES: Final = (
-    "landed", *model.OUTCOMES, "journaled", "loaded", "posted", "rejected", "in_flight", "missing",
+    "landed", *model.OUTCOMES, "reversed", "journaled", "loaded", "posted", "rejected", "in_flight", "missing",
 )  # fmt: skip
 __all__ = [
-    "BREAK_COLUMNS", "BUCKETS", "CODES", "DOCUMENT_COLUMNS", "EXPLAINED", "KINDS", "MATCHED", "MEMBER_COLUMNS",
-    "OUTCOME_COLUMNS", "STAGES", "TOTAL_COLUMNS", "Reconciliation", "explained", "reconcile",
+    "BREAK_COLUMNS", "BUCKETS", "CLAIM_COLUMNS", "CODES", "DECIDED_COLUMNS", "DOCUMENT_COLUMNS", "EXPLAINED", "KINDS",
+    "MATCHED", "MEMBER_COLUMNS", "OUTCOME_COLUMNS", "SHIFT_COLUMNS", "STAGES", "TOTAL_COLUMNS", "Reconciliation",
+    "claims", "explained", "reconcile", "shifts",
 ]  # fmt: skip
 
 
@@ -59,7 +62,8 @@ class Reconciliation:
     totals: TOTAL_COLUMNS per company, currency, account, period. count: journals here, documents in the ERP.
         difference_minor = net ERP - net here; open_minor = the part of it due to journals the ERP does not hold.
     stages: per company and currency, `<stage>_count` (report versions, then journals) and `<stage>_minor` (gross of
-        the claim) for each of STAGES. loaded = posted + rejected + in_flight + missing.
+        the claim) for each of STAGES. reversed is the part of journaled that takes a claim back. loaded = posted +
+        rejected + in_flight + missing.
     documents: DOCUMENT_COLUMNS, one row per journal or ERP document (and per report without a journal); here_minor and
         erp_minor are the debit side: the sum of the accounts with a net debit. break_codes are apart by a space.
     breaks: BREAK_COLUMNS, one row per document and kind of difference; amount_minor is what is at stake, never < 0.
@@ -87,6 +91,7 @@ def explained(reconciliation: Reconciliation) -> bool:
 
 def reconcile(
     outcomes: pd.DataFrame,
+    expected: pd.DataFrame,
     journals: pd.DataFrame,
     journal_lines: pd.DataFrame,
     members: pd.DataFrame,
@@ -96,16 +101,21 @@ def reconcile(
 ) -> Reconciliation:
     """Compare landing receipts, journals and the ERP's lines as of one moment.
 
-    In: OUTCOME_COLUMNS; model.JOURNAL_COLUMNS; model.JOURNAL_LINE_COLUMNS; MEMBER_COLUMNS (a journal may have been in
-    several batches, at most one of them not rejected); model.ERP_LINE_COLUMNS; as_of in ISO UTC. All of one scope: the
-    outcomes of every journal given, the journals of every accepted report given.
+    In: OUTCOME_COLUMNS; CLAIM_COLUMNS, what must be booked; model.JOURNAL_COLUMNS; model.JOURNAL_LINE_COLUMNS;
+    MEMBER_COLUMNS (a journal may have been in several batches, at most one of them not rejected);
+    model.ERP_LINE_COLUMNS; as_of in ISO UTC. All of one scope: the journals of every claim given. A void journal counts
+    only where the ERP has it all the same.
     """
+    void = set(members.loc[members["state"] == "void", "journal_key"]) - set(erp_lines["journal_key"])
+    journals, journal_lines, members = (
+        frame[~frame["journal_key"].isin(void)].reset_index(drop=True) for frame in (journals, journal_lines, members)
+    )
     book = open_book(journals, journal_lines, erp_lines)
     outcomes = outcomes.reset_index(drop=True)
     live = find.live_members(book, members)
     answers = find.answers(book, live, as_of, overdue_hours)
     parts = [
-        find.conservation(outcomes), find.membership(book, members), find.source(book, outcomes),
+        find.conservation(outcomes), find.membership(book, members), find.source(book, expected),
         find.answer_breaks(book, answers, live), find.unknown_documents(book), find.duplicates(book),
         find.headers(book), find.currencies(book), find.amounts(book),
     ]  # fmt: skip
@@ -174,6 +184,7 @@ def _stages(book: Book, outcomes: pd.DataFrame, live: pd.DataFrame, answers: pd.
     reports = {name: outcomes["outcome"] == name for name in model.OUTCOMES}
     reports["landed"] = pd.Series(data=True, index=outcomes.index)
     journals = {
+        "reversed": (book.journals["purpose"] == model.REVERSAL).to_numpy(dtype=bool),
         "journaled": np.full(len(in_erp), fill_value=True), "loaded": loaded, "posted": in_erp,
         "rejected": absent & rejected, "in_flight": absent & flying, "missing": absent & ~rejected & ~flying,
     }  # fmt: skip

@@ -14,8 +14,6 @@ from etl import model
 from etl.errors import CATALOGUE, text
 from etl.reconcile.book import Book, Ints, at, positions, same_cell
 
-REVERSAL: Final = "reversal"
-
 # Code -> (severity, bucket of the document). The order says which code names the bucket when a document has several.
 KINDS: Final[dict[str, tuple[str, str]]] = {
     "CONSERVATION": ("S1", "conservation"),
@@ -40,7 +38,9 @@ CODES: Final = tuple(KINDS)
 
 SENT: Final = ("published", "acknowledged", "reconciled")  # batch states in which the ERP has the batch
 ANSWERED: Final = ("acknowledged", "reconciled")  # the ERP's answer is in; what it leaves out will not come
-STATES: Final = ("posted", "unknown", "sealed", "rejected")  # of a member; the first counts when there are several
+# Of a member; the first counts when there are several. A void one was refused, and a corrected version replaced it.
+STATES: Final = ("posted", "unknown", "sealed", "rejected", "void")
+REFUSED: Final = ("rejected", "void")
 
 OUTCOME_COLUMNS: Final = [
     "landing_sha256", *model.REPORT_KEY, "document_currency", "outcome", "lines", "gross_minor",
@@ -52,7 +52,7 @@ BREAK_COLUMNS: Final = [
     "code", "company", "period", "journal_key", "report_id", "currency", "here", "erp", "amount_minor", "reason",
     "owner", "next_step", "severity", "age_days",
 ]  # fmt: skip
-REPORT: Final = [*model.REPORT_KEY, "currency"]
+REPORT: Final = [*model.REPORT_KEY, "currency", "purpose"]
 _TEXTS: Final = [
     "code", "company", "period", "journal_key", "report_id", "currency", "since", "here", "erp", "detail", "value",
     "severity",
@@ -120,7 +120,7 @@ def live_members(book: Book, members: pd.DataFrame) -> pd.DataFrame:
 def membership(book: Book, members: pd.DataFrame) -> pd.DataFrame:
     """Journals that are live in two batches, and members that are no journal."""
     stray = members[~members["journal_key"].isin(book.journals["journal_key"])]
-    live = members[members["state"] != "rejected"]
+    live = members[~members["state"].isin(REFUSED)]
     batches = live.drop_duplicates(["journal_key", "batch_id"]).sort_values("batch_id")
     batches = batches[batches.duplicated("journal_key", keep=False)]
     batches = batches.groupby("journal_key", dropna=False)["batch_id"].agg(", ".join).reset_index()
@@ -139,27 +139,23 @@ def membership(book: Book, members: pd.DataFrame) -> pd.DataFrame:
 # --- source = journal?
 
 
-def source(book: Book, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """NOT_JOURNALED and SOURCE_DIFFERS: accepted reports against the journals made of them.
+def source(book: Book, claims: pd.DataFrame) -> pd.DataFrame:
+    """NOT_JOURNALED and SOURCE_DIFFERS: what must be booked (claims.CLAIM_COLUMNS) against the journals.
 
-    A journal answers for its report and for the journals that belong to it; one that holds several reports is named
-    by their outcomes.
+    A journal answers for its claim and for the journals that belong to it; one that holds several reports is named by
+    their claims.
     """
-    accepted = outcomes[outcomes["outcome"] == model.ACCEPTED].rename(columns={"document_currency": "currency"})
-    main = _main(book)
-    of_report = _journal_of(book, accepted)
-    absent = accepted[of_report < 0].groupby(REPORT, dropna=False, sort=False)["gross_minor"].sum().reset_index()
-    found, count = of_report[of_report >= 0], len(book.journals)
-    claimed = model.sum_by(accepted["gross_minor"].to_numpy(dtype=np.int64)[of_report >= 0], found, count)
-    here = model.sum_by(book.journals["gross_minor"].to_numpy(dtype=np.int64), np.where(main < 0, 0, main), count)
-    if (main < 0).any():
-        here[0] -= int(book.journals["gross_minor"].to_numpy(dtype=np.int64)[main < 0].sum())
-    has_report = np.bincount(found, minlength=count) > 0
-    mine = np.arange(count) == main
-    dependent = (book.journals["belongs_to"] != "").to_numpy(dtype=bool)
-    wrong = np.flatnonzero(mine & ((~has_report & ~dependent) | (claimed != here)))
+    main, of_claim, count = _main(book), _journal_of(book, claims), len(book.journals)
+    gross = claims["gross_minor"].to_numpy(dtype=np.int64)
+    absent = claims[of_claim < 0].groupby(REPORT, dropna=False, sort=False)["gross_minor"].sum().reset_index()
+    found = of_claim[of_claim >= 0]
+    claimed = model.sum_by(gross[of_claim >= 0], found, count)
+    here = model.sum_by(book.journals["gross_minor"].to_numpy(dtype=np.int64), main, count)
+    has_claim = np.bincount(found, minlength=count) > 0
+    alone = (main == np.arange(count)) & (has_claim | (book.journals["belongs_to"] == "").to_numpy(dtype=bool))
+    wrong = np.flatnonzero((alone & ~has_claim) | ((main == np.arange(count)) & (claimed != here)))
     told = pd.DataFrame({
-        "j": wrong, "here": here[wrong], "gross_minor": claimed[wrong], "accepted": has_report[wrong],
+        "j": wrong, "here": here[wrong], "gross_minor": claimed[wrong], "accepted": has_claim[wrong],
     })  # fmt: skip
     return pd.concat(
         [
@@ -174,23 +170,19 @@ def source(book: Book, outcomes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _main(book: Book) -> Ints:
-    """For each journal the one it belongs to, itself when that is out of scope; -1 for a reversal."""
-    journals = book.journals
-    own = np.arange(len(journals))
-    at = positions(journals["belongs_to"], journals["journal_key"])
-    return np.where(journals["purpose"] == REVERSAL, -1, np.where(at >= 0, at, own))
+    """For each journal the one it belongs to; itself when it belongs to none, or that is out of scope."""
+    at = positions(book.journals["belongs_to"], book.journals["journal_key"])
+    return np.where(at >= 0, at, np.arange(len(book.journals)))
 
 
-def _journal_of(book: Book, accepted: pd.DataFrame) -> Ints:
-    """The journal of each accepted report: the one that bears its name, else the one its outcome names."""
+def _journal_of(book: Book, claims: pd.DataFrame) -> Ints:
+    """The journal of each claim: the one that bears its name, else the one the claim names."""
     journals = book.journals
-    named = ((journals["belongs_to"] == "") & (journals["purpose"] != REVERSAL)).to_numpy(dtype=bool)
-    keys = [model.texts(model.joined([model.utf8(f[c]) for c in REPORT])) for f in (accepted, journals[named])]
+    named = np.flatnonzero((journals["belongs_to"] == "").to_numpy(dtype=bool))
+    keys = [model.texts(model.joined([model.utf8(f[c]) for c in REPORT])) for f in (claims, journals.iloc[named])]
     at = positions(keys[0], keys[1])
-    out = np.where(at >= 0, np.flatnonzero(named)[at] if named.any() else at, -1)
-    if "journal_key" in accepted:
-        out = np.where(out < 0, positions(accepted["journal_key"], journals["journal_key"]), out)
-    return np.asarray(out, dtype=np.int64)
+    out = np.where(at >= 0, named[at], -1) if len(named) else at
+    return np.asarray(np.where(out < 0, positions(claims["journal_key"], journals["journal_key"]), out), dtype=np.int64)
 
 
 def _gross_breaks(book: Book, wrong: pd.DataFrame) -> pd.DataFrame:
@@ -225,7 +217,7 @@ def answers(book: Book, live: pd.DataFrame, as_of: str, overdue_hours: int) -> p
     late = moments(live["published_at"]) + np.timedelta64(overdue_hours, "h") < moments(model.texts([as_of]))
     sent, never_sent = batch.isin(SENT), batch.isin(("", "sealed"))
     cases = [
-        (in_erp & ((state == "rejected") | ((state != "posted") & never_sent)), "STATE_CONTRADICTED"),
+        (in_erp & (state.isin(REFUSED) | ((state != "posted") & never_sent)), "STATE_CONTRADICTED"),
         (in_erp, ""),
         (state == "rejected", "REJECTED_BY_ERP"),
         (state == "posted", "MISSING_IN_ERP"),
@@ -258,7 +250,7 @@ def answer_breaks(book: Book, code_of: pd.Series, live: pd.DataFrame) -> pd.Data
             facts["erp"] = (part["code"] + " " + part["message"]).str.strip()
             facts["detail"] = facts["erp"]
         elif code == "STATE_CONTRADICTED":
-            facts["here"] = part["state"].where(part["state"] == "rejected", "not loaded")
+            facts["here"] = part["state"].where(part["state"].isin(REFUSED), "not loaded")
             facts["erp"] = "posted as " + model.texts(documents.reindex(j).to_numpy())
         found.append(of_journals(book, code, j, since=since, **facts))
     return pd.concat(found, ignore_index=True)

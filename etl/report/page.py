@@ -88,6 +88,7 @@ def _bounded(reconciliation: Reconciliation, summary: Mapping[str, Any], rows: i
         "totals": _records(differing.head(rows), tables.TOTALS), "totals_all": len(differing), "cells": len(totals),
         "moved": _records(reconciliation.moved.head(rows), tables.MOVED), "moved_all": len(reconciliation.moved),
         "rounded": _rounded(reconciliation.rounding)[:rows], "rounded_all": len(reconciliation.rounding),
+        "shifts": list(summary.get("shifts", ()))[:rows],
         "batches": list(summary["batches"])[:rows], "batches_all": len(summary["batches"]),
     }  # fmt: skip
 
@@ -144,7 +145,7 @@ def _currencies(reconciliation: Reconciliation) -> list[dict[str, Any]]:
         minor = {stage: sums[stage][currency] for stage in STAGES}
         if any(minor.values()):
             shown = {stage: amount(value, currency) if value else "" for stage, value in minor.items()}
-            agrees = minor["posted"] == minor["accepted"] and currency not in broken
+            agrees = minor["posted"] == minor["journaled"] and currency not in broken
             rows.append({"currency": currency or "none", "amounts": shown, "agrees": agrees})
     return rows
 

@@ -24,7 +24,7 @@ POINTS_MAX: Final = 40
 
 # Stage, its title, and the branches that leave between it and the next one.
 FLOW: Final = (
-    ("landed", "Landed", ("quarantined", "duplicate", "superseded")),
+    ("landed", "Landed", ("quarantined", "duplicate", "superseded", "withdrawn")),
     ("accepted", "Accepted", ("not_journaled",)),
     ("journaled", "Journals", ("not_loaded",)),
     ("loaded", "Loaded", ("rejected", "in_flight", "missing")),

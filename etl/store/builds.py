@@ -11,12 +11,12 @@ from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from etl import model, transport
-from etl.errors import ConflictError
+from etl.errors import ConflictError, TransientError
 from etl.store import frames, landings, reports
 from etl.store import tables as t
 
 OUTCOME_KEY: Final = [*model.REPORT_KEY, "document_currency"]
-_OUTCOME: Final = [*OUTCOME_KEY, "outcome", "lines", "gross_minor", "content_hash"]
+_OUTCOME: Final = [*OUTCOME_KEY, "outcome", "lines", "gross_minor", "content_hash", "business_hash"]
 # `totals` is JSON text; the store adds the sequence number per target and the state.
 BATCH_COLUMNS: Final = [
     "batch_id", "batch_no", "target", "company", "period", "sha256", "folder", "journals", "lines", "totals",
@@ -28,10 +28,11 @@ _BATCH_CONTENT: Final = ["batch_no", "target", "company", "period", "sha256", "j
 class Build:
     """Everything one build decided, to be recorded in one transaction.
 
-    `outcomes`: REPORT_KEY, document_currency, outcome, lines, gross_minor, content_hash. `rejects`:
+    `outcomes`: REPORT_KEY, document_currency, outcome, lines, gross_minor, content_hash, business_hash. `rejects`:
     model.REJECT_COLUMNS. Both also need landing_sha256 when there is more than one landing. `journals`:
     model.JOURNAL_COLUMNS. `members`: batch_id, journal_key. `reports`: model.JOURNAL_REPORT_COLUMNS. `invoices`:
-    model.INVOICE_COLUMNS of accepted reports. `batches`: BATCH_COLUMNS. `state` is the landings' next.
+    model.INVOICE_COLUMNS of accepted reports. `batches`: BATCH_COLUMNS. `state` is the landings' next. `voided`: keys
+    of refused journals that an accepted version replaces.
     """
 
     feed_id: str
@@ -48,10 +49,14 @@ class Build:
     reports: pd.DataFrame
     invoices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=model.INVOICE_COLUMNS, dtype="str"))
     state: str = "built"
+    voided: tuple[str, ...] = ()
 
 
 def record(connection: Connection, build: Build, at: str) -> bool:
-    """Write what is not there yet; False when everything was. Raises ConflictError CONTENT_CHANGED."""
+    """Write what is not there yet; False when everything was. Raises ConflictError CONTENT_CHANGED.
+
+    Raises TransientError TARGET_BUSY when another build corrected the same journals meanwhile.
+    """
     assert build.landings, "a build is of at least one landing"
     outcomes = _of_landing(build, build.outcomes)[["landing_sha256", *_OUTCOME]]
     rejects = _of_landing(build, build.rejects)[["landing_sha256", *model.REJECT_COLUMNS]]
@@ -60,6 +65,7 @@ def record(connection: Connection, build: Build, at: str) -> bool:
     ]
     wrote = _record_journals(connection, build, at)
     wrote = _record_batches(connection, build, at) or wrote
+    _void(connection, build, at)
     _record_invoices(connection, build)
     for sha256 in build.landings:
         landings.change(connection, build.feed_id, sha256, {"state": build.state})
@@ -171,6 +177,7 @@ def _record_journals(connection: Connection, build: Build, at: str) -> bool:
     journals = build.journals
     if not len(journals):
         return False
+    _refuse_reversed(connection, build)
     columns = [t.journal.c.journal_key, t.journal.c.content_hash]
     with frames.temporary(connection, "wanted", journals[["journal_key"]]) as wanted:
         join = wanted.c.journal_key == t.journal.c.journal_key
@@ -184,6 +191,33 @@ def _record_journals(connection: Connection, build: Build, at: str) -> bool:
     stamp = {"feed_id": build.feed_id, "source_system": build.source_system, "made_at": at}
     stamp |= {"mapping_digest": build.mapping_digest, "code_version": build.code_version}
     return bool(transport.insert_frame(connection, t.journal, journals[model.JOURNAL_COLUMNS].assign(**stamp)))
+
+
+def _refuse_reversed(connection: Connection, build: Build) -> None:
+    """A reversal that another build has sealed meanwhile: what this one decided rests on a past that is over."""
+    mine = build.journals.loc[build.journals["reverses"] != "", "reverses"].tolist()
+    columns = (t.journal.c.journal_key, t.batch_member.c.batch_id)
+    join = t.batch_member.c.journal_key == t.journal.c.journal_key
+    for part in frames.in_parts(mine):
+        found = connection.execute(select(*columns).join(t.batch_member, join).where(t.journal.c.reverses.in_(part)))
+        if any(batch_id not in set(build.batches["batch_id"]) for _, batch_id in found):
+            raise TransientError("TARGET_BUSY", value="the store", detail="another run corrected the same reports")
+
+
+def _void(connection: Connection, build: Build, at: str) -> None:
+    """Journals that the ERP refused and that a corrected version replaces are void, once and for all."""
+    for part in frames.in_parts(build.voided):
+        mine = t.batch_member.c.journal_key.in_(part)
+        refused = select(t.batch_member.c.batch_id, t.batch_member.c.journal_key)
+        rows = connection.execute(refused.where(mine, t.batch_member.c.state == "rejected")).all()
+        posted = connection.execute(refused.where(mine, t.batch_member.c.state.not_in(("rejected", "void")))).first()
+        if posted:
+            raise TransientError("TARGET_BUSY", value="the store", detail="the ERP posted a refused journal after all")
+        for batch_id, key in rows:
+            here = (t.batch_member.c.batch_id == batch_id, t.batch_member.c.journal_key == key)
+            connection.execute(update(t.batch_member).where(*here).values(state="void"))
+            event = {"batch_id": batch_id, "event": "void", "detail": f"{key} by {build.run_id}", "at": at}
+            connection.execute(insert(t.batch_event), event)
 
 
 def _record_invoices(connection: Connection, build: Build) -> None:

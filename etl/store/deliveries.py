@@ -157,7 +157,8 @@ def _changes(connection: Connection, batch_id: str, answers: pd.DataFrame) -> tu
         known = ", ".join(sorted({*both.loc[both["journal_key"] == key, "erp_document_known"]} - {""}))
         new = ", ".join(sorted(set(answers.loc[answers["journal_key"] == key, "erp_document"]) - {""}))
         raise ConflictError("ANSWER_CHANGED", value=key, detail=f"document {known or 'none'}, now {new or 'refused'}")
-    changed = both[~final & (both["state"] != both["level"])]
+    # A void journal was given up here; what the ERP says of it after all, reconciliation finds in its ledger.
+    changed = both[~final & (both["state"] != "void") & (both["state"] != both["level"])]
     strangers = sorted(set(answers["journal_key"]) - set(members["journal_key"]))
     return changed, tuple(strangers)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import pandas as pd
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, false, func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
@@ -17,23 +17,51 @@ from etl.store import tables as t
 
 _LANDED_REPORT: Final = ("feed_id", "landing_sha256", *model.REPORT_KEY)
 REJECT_COLUMNS: Final = ["feed_id", "landing_sha256", "run_id", "rejected_at", *model.REJECT_COLUMNS]
-KNOWN_COLUMNS: Final = [*model.REPORT_KEY, "document_currency", "content_hash", "journal_key"]
+KNOWN_COLUMNS: Final = [
+    *model.REPORT_KEY, "document_currency", "outcome", "content_hash", "business_hash", "journal_key", "seq",
+]  # fmt: skip
 
 
 def known_versions(connection: Connection, source_system: str, except_landings: Sequence[str] = ()) -> pd.DataFrame:
-    """The accepted report versions of a source system, KNOWN_COLUMNS, in order of report, version and currency."""
-    statement = select(*[t.outcome.c[name] for name in KNOWN_COLUMNS])
-    statement = statement.where(t.outcome.c.source_system == source_system, t.outcome.c.outcome == model.ACCEPTED)
+    """The decided report versions of a source system, KNOWN_COLUMNS, in order of report, version and currency.
+
+    Accepted and withdrawn ones, and duplicates that came with a version of their own, each once; `seq` is the place
+    of their landing.
+    """
+    o, columns = t.outcome.c, [t.outcome.c[name] for name in KNOWN_COLUMNS[:-1]]
+    seq = func.min(t.landing.c.seq).label("seq")
+    twin = t.outcome.alias("twin")
+    same = [twin.c[name] == o[name] for name in ("source_system", *KNOWN_COLUMNS[:4])]
+    accepted = select(twin.c.outcome).where(*same, twin.c.outcome == model.ACCEPTED).exists()
+    new = o.outcome.in_([model.ACCEPTED, model.WITHDRAWN]) | ((o.outcome == model.DUPLICATE) & ~accepted)
+    landed = (t.landing.c.feed_id == o.feed_id) & (t.landing.c.sha256 == o.landing_sha256)
+    statement = select(*columns, seq).join(t.landing, landed).where(o.source_system == source_system, new)
     if except_landings:
-        statement = statement.where(t.outcome.c.landing_sha256.not_in(except_landings))
-    found = frames.read(connection, statement)
+        statement = statement.where(o.landing_sha256.not_in(except_landings))
+    found = frames.read(connection, statement.group_by(*columns))
     return found.sort_values(KNOWN_COLUMNS, ignore_index=True)
 
 
+def report_journals(connection: Connection, source_system: str, reports: Sequence[str]) -> pd.DataFrame:
+    """Every journal of some report ids with its `batch_id` and `state` there, the last one where it was in several."""
+    where = t.batch_member.c.journal_key == t.journal.c.journal_key
+    extra = (t.batch_member.c.state, t.batch_member.c.batch_id, t.batch.c.seq)
+    statement = select(*[t.journal.c[name] for name in model.JOURNAL_COLUMNS], *extra).join(t.batch_member, where)
+    statement = statement.join(t.batch, t.batch.c.batch_id == t.batch_member.c.batch_id)
+    statement = statement.where(t.journal.c.source_system == source_system)
+    parts = [
+        frames.read(connection, statement.where(t.journal.c.report_id.in_(part))) for part in frames.in_parts(reports)
+    ]
+    found = pd.concat(parts, ignore_index=True) if parts else frames.read(connection, statement.where(false()))
+    found = found.sort_values(["journal_key", "seq"]).drop_duplicates("journal_key", keep="last")
+    return found.drop(columns="seq").reset_index(drop=True)
+
+
 def invoice_claims(connection: Connection, source_system: str, keys: Sequence[str]) -> pd.DataFrame:
-    """model.INVOICE_COLUMNS: who among the accepted reports of a source system claims these invoices."""
+    """model.INVOICE_COLUMNS: which accepted report versions of a source system claim these invoices."""
     t_ = t.invoice.c
-    statement = select(t_.invoice_key, t_.company, t_.report_id).where(t_.source_system == source_system)
+    columns = [t_[name] for name in model.INVOICE_COLUMNS]
+    statement = select(*columns).where(t_.source_system == source_system)
     with frames.temporary(
         connection, "claimed", pd.DataFrame({"invoice_key": model.texts(sorted(set(keys)))})
     ) as wanted:
@@ -43,7 +71,7 @@ def invoice_claims(connection: Connection, source_system: str, keys: Sequence[st
 def control_totals(
     connection: Connection, feed_id: str = "", landings: Sequence[str] = (), run_id: str = ""
 ) -> dict[str, ControlTotals]:
-    """Totals of each of the four outcomes, of a feed, some landings or a run."""
+    """Totals of each outcome, of a feed, some landings or a run."""
     where = _where(t.outcome, {"feed_id": feed_id, "run_id": run_id}, {"landing_sha256": landings})
     o = t.outcome.c
     sums = select(o.outcome, o.document_currency, func.sum(o.lines), func.sum(o.gross_minor)).where(*where)

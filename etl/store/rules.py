@@ -28,19 +28,21 @@ EDGES: Final = {
         "sealed": ("publishing",), "publishing": ("published",), "published": ("acknowledged",),
         "acknowledged": ("reconciled",), "reconciled": (),
     },
-    # the ERP's people may mend and import a refused journal: rejected -> posted, unless it lives in another batch
+    # the ERP's people may mend and import a refused journal: rejected -> posted, unless it lives in another batch;
+    # a refused one that a corrected version replaces is void
     "batch_member": {
         "sealed": ("posted", "rejected", "unknown", "void"), "unknown": ("posted", "rejected", "void"),
-        "rejected": ("posted",), "posted": (), "void": (),
+        "rejected": ("posted", "void"), "posted": (), "void": (),
     },
 }  # fmt: skip
 _MARIADB: Final = ("mysql", "mariadb")
-# A report version is accepted once per source system; a journal lives in one batch.
+# A report version is accepted once per source system; a journal lives in one batch and is reversed once.
 _ACCEPTED: Final = "source_system, company, report_id, report_version, document_currency"
 _DEAD: Final = "state IN ('rejected', 'void')"
 _ONCE: Final = (
     f"CREATE UNIQUE INDEX outcome_accepted_once ON outcome ({_ACCEPTED}) WHERE outcome = 'accepted'",
     f"CREATE UNIQUE INDEX batch_member_live_once ON batch_member (journal_key) WHERE NOT ({_DEAD})",
+    "CREATE UNIQUE INDEX journal_reversed_once ON journal (reverses) WHERE reverses <> ''",
 )
 # MariaDB has no partial unique index: a generated column that is NULL where the rule does not apply.
 _ONCE_MARIADB: Final = (
@@ -49,6 +51,8 @@ _ONCE_MARIADB: Final = (
     "PERSISTENT, ADD UNIQUE INDEX outcome_accepted_once (accepted_key)",
     f"ALTER TABLE batch_member ADD COLUMN live_key varchar(16) AS (CASE WHEN {_DEAD} THEN NULL ELSE journal_key END) "
     "PERSISTENT, ADD UNIQUE INDEX batch_member_live_once (live_key)",
+    "ALTER TABLE journal ADD COLUMN reversed_key varchar(16) AS (CASE WHEN reverses <> '' THEN reverses END) "
+    "PERSISTENT, ADD UNIQUE INDEX journal_reversed_once (reversed_key)",
 )
 
 

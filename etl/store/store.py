@@ -102,15 +102,20 @@ class Store:
     # --- builds
 
     def known_versions(self, source_system: str, except_landings: Sequence[str] = ()) -> pd.DataFrame:
-        """Accepted versions: company, report_id, report_version, document_currency, content_hash, journal_key.
+        """Decided versions: report key, document_currency, outcome, content_hash, business_hash, journal_key, seq.
 
         `except_landings` leaves out what a landing under work was itself accepted for earlier.
         """
         with self._read() as connection:
             return reports.known_versions(connection, source_system, except_landings)
 
+    def report_journals(self, source_system: str, report_ids: Sequence[str]) -> pd.DataFrame:
+        """Every journal of some report ids: model.JOURNAL_COLUMNS, and its last batch_id and state there."""
+        with self._read() as connection:
+            return reports.report_journals(connection, source_system, report_ids)
+
     def invoice_claims(self, source_system: str, keys: Sequence[str]) -> pd.DataFrame:
-        """invoice_key, company, report_id: which accepted reports claim these invoices already."""
+        """invoice_key and report key: which accepted report versions claim these invoices already."""
         with self._read() as connection:
             return reports.invoice_claims(connection, source_system, keys)
 

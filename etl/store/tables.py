@@ -1,8 +1,9 @@
 """The store's tables. Every text is NOT NULL, "" is missing; amounts are minor units; times are ISO UTC text.
 
 A landing is one received content of one feed, a receipt each time it came. An outcome is what became of one report
-version of a landing, per document currency. A journal belongs to one accepted outcome; a batch has members; what the
-ERP answers is an acknowledgement, applied to members. `etl.store.rules` holds what may change.
+version of a landing, per document currency. A journal belongs to one accepted outcome, or reverses another journal;
+a batch has members; what the ERP answers is an acknowledgement, applied to members. `etl.store.rules` holds what may
+change.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sqlalchemy.sql.schema import SchemaItem
 
 from etl import model
 
-VERSION: Final = 1
+VERSION: Final = 2
 LANDING_STATES: Final = ("landed", "built", "held", "rejected", "duplicate")
 MEMBER_STATES: Final = ("sealed", "posted", "rejected", "unknown", "void")
 
@@ -120,6 +121,7 @@ outcome: Final = _table(
     _whole("lines"),
     _whole("gross_minor"),
     _code("content_hash"),
+    _code("business_hash"),
     _code("journal_key", 16),
     _code("run_id", 128),
     PrimaryKeyConstraint("feed_id", "landing_sha256", "company", "report_id", "report_version", "document_currency"),
@@ -156,9 +158,9 @@ invoice: Final = _table(
     "invoice",
     _code("invoice_key"),
     _code("source_system"),
-    *_report()[:2],
+    *_report(),
     _code("run_id", 128),
-    PrimaryKeyConstraint("source_system", "invoice_key", "company", "report_id"),
+    PrimaryKeyConstraint("source_system", "invoice_key", "company", "report_id", "report_version"),
     CheckConstraint("length(invoice_key) = 64"),
 )
 
@@ -185,6 +187,7 @@ journal: Final = _table(
     _whole("rounding_minor"),
     _code("belongs_to", 16),
     _code("content_hash"),
+    _code("reverses", 16),
     _code("feed_id"),
     _code("source_system"),
     _code("mapping_digest"),

@@ -56,7 +56,7 @@ def check(
 def invoices(lines: pd.DataFrame, feed: Mapping[str, Any]) -> pd.DataFrame:
     """The invoices that lines claim (model.INVOICE_COLUMNS); none for a feed that does not look for repeated ones."""
     if feed["checks"].get("invoice_repeated", "allowed") == "allowed":
-        return lines.iloc[:0][REPORT_KEY[:2]].assign(invoice_key=model.texts([]))[model.INVOICE_COLUMNS]
+        return lines.iloc[:0][REPORT_KEY].assign(invoice_key=model.texts([]))[model.INVOICE_COLUMNS]
     batch = Batch(lines.reset_index(drop=True), np.zeros(len(lines), dtype=bool), feed, (), Path())
     return batch.invoices[model.INVOICE_COLUMNS]
 
@@ -88,15 +88,9 @@ def quarantined(lines: pd.DataFrame, rejects: pd.DataFrame) -> Bools:
     return np.asarray(pc.is_in(mine, value_set=keys).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def conservation(
-    landed: ControlTotals,
-    accepted: ControlTotals,
-    quarantined: ControlTotals,
-    duplicate: ControlTotals,
-    superseded: ControlTotals,
-) -> list[str]:
-    """Every difference between landed and accepted + quarantined + duplicate + superseded; empty when it holds."""
-    outcome = model.total([accepted, quarantined, duplicate, superseded])
+def conservation(landed: ControlTotals, *outcomes: ControlTotals) -> list[str]:
+    """Every difference between landed and the sum of its outcomes (model.OUTCOMES); empty when it holds."""
+    outcome = model.total(outcomes)
     pairs = [("reports", landed.reports, outcome.reports), ("lines", landed.lines, outcome.lines)]
     for currency in sorted(landed.gross.keys() | outcome.gross.keys()):
         pairs.append((f"gross {currency}", landed.gross.get(currency, 0), outcome.gross.get(currency, 0)))

@@ -96,7 +96,7 @@ class Batch:
         cells = [model.utf8(taken[c]) for c in ("invoice_no", "transaction_date", "document_currency")]
         amounts = model.utf8(pd.Series(self.gross[rows]).astype("str"))
         keys = model.hash_runs(model.joined([*cells, amounts]), np.arange(len(rows)))
-        return taken[REPORT_KEY[:2]].assign(invoice_key=model.texts(keys), row=rows)
+        return taken[REPORT_KEY].assign(invoice_key=model.texts(keys), row=rows)
 
     def number(self, column: str) -> Ints:
         return self.lines[column].to_numpy(dtype=np.int64)
