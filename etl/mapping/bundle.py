@@ -165,10 +165,18 @@ def _target_problems(target: Document) -> Iterator[ConfigurationError]:
         yield _problem(target, ("document", *path), detail)
     for at, detail in elements.problems(target["tree"]) if "tree" in target else ():
         yield _problem(target, at, detail)
-    try:
-        codecs.lookup(target.get("encoding", "utf-8"))
-    except LookupError:
-        yield _problem(target, ("encoding",), f"no encoding {target['encoding']!r}")
+    ack = target["acknowledge"]
+    for place, encoding in (("encoding", target.get("encoding")), ("acknowledge", ack.get("encoding"))):
+        try:
+            codecs.lookup(encoding or "utf-8")
+        except LookupError:
+            yield _problem(target, (place,), f"no encoding {encoding!r}")
+    if ack["kind"] == "text_inplace" and (
+        target["kind"] != "delimited" or target["quote"] != "none" or "zip" in target
+    ):
+        yield _problem(target, ("acknowledge",), "only a delimited file without quotes or zip can be answered in place")
+    if any("index" in one for one in ack.get("lists", [])) and target["kind"] != "json":
+        yield _problem(target, ("acknowledge", "lists"), "an index counts journals in a json document only")
 
 
 def _column_problems(
