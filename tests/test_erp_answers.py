@@ -1,9 +1,8 @@
-"""How each ERP answers: deliver to the sandbox in the vendor's form, read its acknowledgement, reconcile to the cent."""
+"""How each ERP answers: delivered in the vendor's form, acknowledged in it, reconciled to the cent."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,10 @@ FEED_TARGETS = "targets:\n  - {{companies: [CN01], target: {target}, connection:
 CODES = {  # how each vendor says: no such account, closed period
     "yonyou_u8_txt": ("N", "N"),
     "yonyou_nc65_xml": ("-32000", "-32000"),
+    "kingdee_k3cloud": ("FACCOUNTID", "FDate"),
+    "sap_idoc_acc_document": ("51/RW/609", "51/RW/609"),
+    "oracle_fusion_fbdi": ("EF04", "EP01"),
+    "d365_general_journal": ("Error", "Error"),
 }
 BOOKS = 'nc_account: "1", nc_group: G, nc_org: CN01, nc_book: CN01, ledger_id: "2021"'
 

@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 from etl.errors import PermanentError
 
-ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
+ANSWER_BYTES_MAX: Final = 128 * 1024 * 1024
 XML_DEPTH_MAX: Final = 100
 UNKNOWN: Final = "unknown"
 NOT_POSTED: Final = ("rejected", "sibling")

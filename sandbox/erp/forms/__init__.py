@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sandbox.erp.forms import book, nc65, u8
+from sandbox.erp.forms import book, d365, fbdi, idoc, kingdee, nc65, u8
 from sandbox.erp.forms.form import Form
 
-FORMS: Final = (book.FORM, u8.FORM, nc65.FORM)
+FORMS: Final = tuple(form.FORM for form in (book, u8, nc65, kingdee, idoc, fbdi, d365))
 
 
 def form_of(name: str, content: bytes) -> Form | None:
