@@ -112,7 +112,9 @@ def _answer(session: Folder, name: str) -> bytes | None:
     """The file of an answer; None when there is none yet."""
     found = session.stat(name)
     if found is not None and found.size > vendor.ANSWER_BYTES_MAX:
-        raise PermanentError("ANSWER_UNREADABLE", file=name, detail=f"it has {found.size} bytes")
+        raise PermanentError(
+            "ANSWER_UNREADABLE", file=name, detail=f"it has {found.size} bytes, at most {vendor.ANSWER_BYTES_MAX}"
+        )
     return session.read(name) if found else None
 
 
