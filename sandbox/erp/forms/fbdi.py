@@ -1,6 +1,6 @@
 """Oracle Fusion FBDI: GlInterface.csv of 149 columns in a zip; answered with a report on interface lines and headers.
 
-Codes as Journal Import gives them; a file that cannot be loaded gives ERROR, for which there is no code.
+Codes as Journal Import gives them. A file that cannot be loaded leaves nothing in the interface: the report is empty.
 """
 
 from __future__ import annotations
@@ -97,20 +97,18 @@ def _keys(content: bytes) -> list[str]:
 
 def _answer(content: bytes, batch_id: str, said: Sequence[Said]) -> bytes:
     """One record for each journal that was made, and one for each line of those that were not."""
-    try:
-        lines = _lines(content)
-    except Unreadable:
-        lines = []
+    judged = [one for one in said if one.code != "UNREADABLE"]
+    lines = _lines(content) if judged else []
     report: list[tuple[str, ...]] = []
-    for one in said:
+    for one in judged:
         own = [line for line in lines if line["reference21"] == one.journal_key]
-        group = own[0]["group_id"] if own else ""
+        group = own[0]["group_id"]
         if not one.code:
             header = "".join(one.erp_document.rsplit("-", 3)[1:])
             report.append(("P", group, one.journal_key, "", header, ""))
             continue
-        code, numbers = CODES.get(one.code, "ERROR"), [line["reference22"] for line in own] or [""]
-        report += [(code, group, one.journal_key, number, "", one.message) for number in numbers]
+        code = CODES.get(one.code, "ERROR")
+        report += [(code, group, one.journal_key, line["reference22"], "", one.message) for line in own]
     return csv_text(REPORT, report)
 
 
