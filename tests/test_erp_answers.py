@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from claims import claim, deliver
 
-from etl import config, erp, pipeline, transport
+from etl import config, console, erp, pipeline, transport
 from etl.config import PROJECT
 from etl.erp import vendor
-from etl.errors import ConfigurationError, PermanentError
+from etl.errors import ConfigurationError, ConflictError, PermanentError
 from sandbox.erp import drop
 from sandbox.erp.books import DEFAULT, read_books
 from sandbox.erp.forms import u8
@@ -285,6 +285,8 @@ def test_an_erp_that_has_no_foreign_amounts_refuses_a_foreign_journal(tmp_path: 
         (SAP, ",53,", ",54,"),
         (SAP, ",53,", ",64,"),
         (SAP, "CN01,0200000001,2026", ",,"),
+        (SAP, "CN01,0200000001,2026", "CN01,,2026"),
+        (SAP, "CN01,0200000001,2026", "CN01,0000000000,2026"),
         (FUSION, "202602000001", ""),
         (D365, "Completed", "Validated"),
         (D365, DOCUMENT, ""),
@@ -298,6 +300,15 @@ def test_an_unknown_code_or_a_success_without_a_document_is_never_posted(
     codes = [",Y,", "<resultcode>1<", ",53,", "Completed"]
 
     assert ["sealed", "sealed" if old in codes else "posted", "rejected"] == way.states()
+
+
+@pytest.mark.parametrize("target", [D365])
+def test_two_documents_for_one_journal_stop(way: Way) -> None:
+    tamper(way.imported().answer, DOCUMENT, "CN01-2026-02-000009")
+
+    with pytest.raises(ConflictError, match="ANSWER_CHANGED"):
+        way.acknowledge()
+    assert ["sealed"] * 3 == way.states()
 
 
 @pytest.mark.parametrize("target", [FUSION])
@@ -320,6 +331,19 @@ def test_an_answer_for_a_journal_of_no_such_batch_is_told(way: Way, key: str) ->
 
     assert {"posted": 1, "rejected": 1, "unknown": 1, "strangers": 1} == first == again
     assert ["index 7 posted" if key == '"DIndex": 0' else "STRANGER posted"] == [t.rsplit(" ", 1)[0] for t in told]
+
+
+@pytest.mark.parametrize("target", [SAP])
+def test_a_run_that_meets_a_strangers_answer_says_so_and_is_not_green(
+    way: Way, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (journal_key,) = way.context.store.journals("sample").query("report_id == 'R1'")["journal_key"]
+    tamper(way.imported().answer, journal_key, "STRANGER")
+    result = pipeline.run(way.context, way.folder / "in")
+    console.show_run(result)
+
+    assert (1, 1) == (result["strangers"], pipeline.exit_code(result))
+    assert "The ERP answered for 1 journals" in capsys.readouterr().out
 
 
 # --- answers that cannot be read

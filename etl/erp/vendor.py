@@ -38,8 +38,6 @@ def read(profile: Mapping[str, Any], content: bytes, sealed: Sealed, name: str) 
     `sealed` gives the bytes that were delivered. Raises PermanentError ANSWER_UNREADABLE.
     """
     try:
-        if len(content) > ANSWER_BYTES_MAX:
-            raise _Unreadable(f"it is larger than {ANSWER_BYTES_MAX} bytes")
         return _per_journal(list(READERS[profile["acknowledge"]["kind"]](profile, content, sealed)))
     except _Unreadable as error:
         raise PermanentError("ANSWER_UNREADABLE", file=name, detail=str(error)) from error
@@ -49,15 +47,15 @@ def read(profile: Mapping[str, Any], content: bytes, sealed: Sealed, name: str) 
 
 
 def _said(rule: Rule, key: str, cell: Cell) -> Answer:
-    document, state = _text(rule, "document", cell), _text(rule, "state", cell)
-    level = _level(rule, state, document)
-    return key, level, document, _text(rule, "code", cell), _text(rule, "message", cell)
+    state, code, message = ("/".join(filter(None, _texts(rule, name, cell))) for name in ("state", "code", "message"))
+    parts = _texts(rule, "document", cell)
+    document = "/".join(parts) if all(part.strip("0") for part in parts) else ""  # 0000000000 is no number
+    return key, _level(rule, state, document), document, code, message
 
 
-def _text(rule: Rule, name: str, cell: Cell) -> str:
-    """One place of the record, or several joined by a slash."""
+def _texts(rule: Rule, name: str, cell: Cell) -> list[str]:
     places = rule.get(name, [])
-    return "/".join(filter(None, map(cell, [places] if isinstance(places, str) else places)))
+    return [cell(place) for place in ([places] if isinstance(places, str) else places)]
 
 
 def _level(rule: Rule, state: str, document: str) -> str:

@@ -166,11 +166,11 @@ def _target_problems(target: Document) -> Iterator[ConfigurationError]:
     for at, detail in elements.problems(target["tree"]) if "tree" in target else ():
         yield _problem(target, at, detail)
     ack = target["acknowledge"]
-    for place, encoding in (("encoding", target.get("encoding")), ("acknowledge", ack.get("encoding"))):
+    for part, said in ((("encoding",), target), (("acknowledge", "encoding"), ack)):
         try:
-            codecs.lookup(encoding or "utf-8")
+            codecs.lookup(said.get("encoding", "utf-8"))
         except LookupError:
-            yield _problem(target, (place,), f"no encoding {encoding!r}")
+            yield _problem(target, part, f"no encoding {said['encoding']!r}")
     if ack["kind"] == "text_inplace" and (
         target["kind"] != "delimited" or target["quote"] != "none" or "zip" in target
     ):
