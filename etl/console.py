@@ -56,6 +56,10 @@ def show_run(result: Mapping[str, Any]) -> None:
     _OUT.print(f"{made}; {answers}; breaks {result['breaks']:,}", soft_wrap=True)
     if result["nothing_new"]:
         _OUT.print("Nothing new: everything found here was loaded before.")
+    if result["strangers"]:
+        _OUT.print(
+            f"The ERP answered for {result['strangers']:,} journals that are in no such batch: see `claimpost show`."
+        )
     _show_report_files(result)
 
 

@@ -162,6 +162,8 @@ _ROWS: Final = (
      "Nothing was written. The store was probably restored from a backup; see docs/operations.md, conflicts."),
     ("ANSWER_CHANGED", STOP, "The ERP gave journal {value} another answer than before: {detail}.", _OPS,
      "Nothing was changed. Ask the ERP which answer is right."),
+    ("ANSWER_UNREADABLE", STOP, "The ERP's answer {file} cannot be used: {detail}.", _OPS,
+     "Nothing was changed. Have the ERP write its answer again, or correct `acknowledge` in the target profile."),
     ("TARGET_CONTRACT", STOP, "Target table {value!r}: {detail}.", _ENGINEER,
      "Have the ERP's staging table corrected; nothing was written."),
     ("TOTALS_DIFFER", STOP, "What the target holds differs from what was sent: {detail}.", _OPS,

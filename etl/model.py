@@ -80,7 +80,8 @@ ERP_LINE_COLUMNS: Final = [
     "journal_key", "erp_document", "company", "posting_date", "period", "currency", "account",
     "debit_minor", "credit_minor",
 ]  # fmt: skip
-# Acknowledgement: the ERP's answer for one journal. level: received | posted | rejected | sibling | parked.
+# Acknowledgement: the ERP's answer for one journal. level: received | posted | rejected | sibling | parked
+# | unknown.
 ACKNOWLEDGEMENT_COLUMNS: Final = ["journal_key", "level", "erp_document", "code", "message"]
 
 # Landed report versions end in exactly one of these.

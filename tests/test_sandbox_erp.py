@@ -654,12 +654,12 @@ def test_a_good_file_is_posted_answered_and_taken(folder: Path) -> None:
 
 def test_unfinished_files_are_left_alone(folder: Path) -> None:
     good = batch_text("B1", journal_text("K1", YEN))
-    for name in (".B1.beancount", ".B1.part.1", "B1.beancount.part", "B1.txt"):
+    for name in (".B1.beancount", ".B1.part.1", "B1.beancount.part", "B1.csv"):
         (folder / name).write_text(good, "utf-8")
 
     assert drop.import_folder(folder, BOOKS)["files"] == 0
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == sorted(
-        [".B1.beancount", ".B1.part.1", "B1.beancount.part", "B1.txt"]
+        [".B1.beancount", ".B1.part.1", "B1.beancount.part", "B1.csv"]
     )
 
 

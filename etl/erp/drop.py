@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from etl import model
+from etl.erp import vendor
 from etl.erp.answers import acknowledgements, ledger
 from etl.errors import ConflictError, PermanentError, TransientError
 from etl.transport import Folder, failpoint
@@ -88,13 +89,33 @@ def _promote(session: Folder, token: str, name: str) -> None:
 # --- answers
 
 
-def acknowledge_file(session: Folder, profile: Mapping[str, Any], batch_id: str) -> pd.DataFrame:
-    """The ERP's answers to one batch (model.ACKNOWLEDGEMENT_COLUMNS); empty while it has written none."""
-    name = f"{ACKNOWLEDGEMENTS}/{profile['acknowledge']['acknowledgements'].replace('{batch_id}', batch_id)}"
+def acknowledge_file(
+    session: Folder, profile: Mapping[str, Any], batch_id: str, sealed: Callable[[], bytes] = bytes
+) -> pd.DataFrame:
+    """The ERP's answers to one batch (model.ACKNOWLEDGEMENT_COLUMNS); empty while it has written none.
+
+    `sealed` gives the delivered bytes to the kinds that need them. Raises PermanentError ANSWER_UNREADABLE.
+    """
+    ack = profile["acknowledge"]
+    if ack["kind"] in vendor.READERS:
+        name = ack["answer"].replace("{batch_id}", batch_id)
+        content = _answer(session, name)
+        return acknowledgements([] if content is None else vendor.read(profile, content, sealed, name))
+    name = f"{ACKNOWLEDGEMENTS}/{ack['acknowledgements'].replace('{batch_id}', batch_id)}"
     if session.stat(name) is None:
         return acknowledgements([])
     rows = [row for row in _records(session.read(name), name, _ACK) if row[0] == batch_id]
     return acknowledgements([row[1:] for row in rows])
+
+
+def _answer(session: Folder, name: str) -> bytes | None:
+    """The file of an answer; None when there is none yet."""
+    found = session.stat(name)
+    if found is not None and found.size > vendor.ANSWER_BYTES_MAX:
+        raise PermanentError(
+            "ANSWER_UNREADABLE", file=name, detail=f"it has {found.size} bytes, at most {vendor.ANSWER_BYTES_MAX}"
+        )
+    return session.read(name) if found else None
 
 
 def read_ledger_file(session: Folder, profile: Mapping[str, Any]) -> pd.DataFrame:

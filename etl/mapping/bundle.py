@@ -171,13 +171,28 @@ def _target_problems(target: Document) -> Iterator[ConfigurationError]:
         yield _problem(target, at, detail)
     for at, detail in records.problems(target["records"]) if "records" in target else ():
         yield _problem(target, at, detail)
+    ack = target["acknowledge"]
+    for part, said in ((("encoding",), target), (("acknowledge", "encoding"), ack)):
+        try:
+            codecs.lookup(said.get("encoding", "utf-8"))
+        except LookupError:
+            yield _problem(target, part, f"no encoding {said['encoding']!r}")
+    if ack["kind"] == "text_inplace" and (
+        target["kind"] != "delimited" or target["quote"] != "none" or "zip" in target
+    ):
+        yield _problem(target, ("acknowledge",), "only a delimited file without quotes or zip can be answered in place")
+    if any("index" in one for one in ack.get("lists", [])) and target["kind"] != "json":
+        yield _problem(target, ("acknowledge", "lists"), "an index counts journals in a json document only")
+    if "records" in target and _blank_bytes(target["encoding"]) not in (0, 1):
+        yield _problem(target, ("encoding",), f"a blank is not one byte in {target['encoding']!r}")
+
+
+def _blank_bytes(encoding: str) -> int:
+    """How many bytes a blank is; 0 where the encoding is none."""
     try:
-        codecs.lookup(target.get("encoding", "utf-8"))
+        return len(" ".encode(encoding))
     except LookupError:
-        yield _problem(target, ("encoding",), f"no encoding {target['encoding']!r}")
-    else:
-        if "records" in target and len(" ".encode(target["encoding"])) != 1:
-            yield _problem(target, ("encoding",), f"a blank is not one byte in {target['encoding']!r}")
+        return 0
 
 
 def _column_problems(

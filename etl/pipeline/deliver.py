@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from etl import erp, render, transport
@@ -81,7 +82,11 @@ DELIVERIES = {
 
 
 def acknowledge(context: Context, batch_id: str) -> dict[str, int]:
-    """Read the ERP's answers to one batch and remember them; out: journals posted, rejected and still open."""
+    """Read the ERP's answers to one batch and remember them.
+
+    Out: journals posted, rejected and still open (unknown), and answers for journals that the batch does not hold
+    (strangers), which `claimpost show batch` names.
+    """
     batch = context.store.batch(batch_id)
     profile, entry = context.profile(batch.target), context.target_entry(batch.target)
     connection = context.connection(entry)
@@ -93,17 +98,17 @@ def acknowledge(context: Context, batch_id: str) -> dict[str, int]:
             engine.dispose()
     else:
         with transport.folder(connection, entry.get("path", "")) as session:
-            answers = erp.acknowledge_file(session, profile, batch_id)
-    if len(answers):
-        context.store.acknowledge(batch_id, answers)
+            answers = erp.acknowledge_file(session, profile, batch_id, partial(_sealed_bytes, context, batch))
+    strangers = context.store.acknowledge(batch_id, answers).strangers if len(answers) else ()
     counts = context.store.members(batch_id=batch_id)["state"].value_counts(sort=False)
     posted, rejected = int(counts.get("posted", 0)), int(counts.get("rejected", 0))
-    return {"posted": posted, "rejected": rejected, "unknown": batch.journals - posted - rejected}
+    left = batch.journals - posted - rejected
+    return {"posted": posted, "rejected": rejected, "unknown": left, "strangers": len(strangers)}
 
 
 def acknowledge_all(context: Context) -> dict[str, int]:
     """`acknowledge` for every delivered batch of the feed without a full answer, or with a journal refused so far."""
-    total = {"posted": 0, "rejected": 0, "unknown": 0}
+    total = {"posted": 0, "rejected": 0, "unknown": 0, "strangers": 0}
     members = context.store.members(feed_id=context.feed_id)
     refused = set(members.loc[members["state"] == "rejected", "batch_id"])
     for batch in context.store.batches(context.feed_id):

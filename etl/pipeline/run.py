@@ -34,20 +34,20 @@ def run(context: Context, input: Path | None = None, step: Step = _silent) -> di
             deliver.load(context, batch_id)
     with step("Acknowledge"):
         deliver.simulate(context)
-        deliver.acknowledge_all(context)
+        answered = deliver.acknowledge_all(context)
     with step("Reconcile"):
         result = summary(context, [*landed, *sorted(open_before - set(landed))])
         proof = prove.reconcile(context)
     result |= {"breaks": proof["breaks"], "breaks_by_code": proof["by_code"], "explained": proof["explained"],
-               "report_files": proof["report_files"]}  # fmt: skip
+               "report_files": proof["report_files"], "strangers": answered["strangers"]}  # fmt: skip
     result["batches"] = [batch_summary(context.store.batch(b["batch_id"])) for b in result["batches"]]
     context.store.save_run(context.run_id, context.feed_id, started, now(), result, result["conservation"])
     return result
 
 
 def exit_code(result: dict[str, Any]) -> int:
-    """0 when everything is explained, 4 when a file was rejected, 1 when a difference or a held delivery is open."""
-    if not result["explained"] or not result["conservation"]["holds"]:
+    """0: everything is explained; 4: a file was rejected; 1: a difference, a held delivery or a stranger is open."""
+    if not result["explained"] or not result["conservation"]["holds"] or result["strangers"]:
         return 1
     if result["files_rejected"]:
         return 4

@@ -18,6 +18,8 @@ from etl.store import tables as t
 
 # The ERP's answer -> what the journal in the batch becomes; received and parked are no answer yet.
 _STATE_OF: Final = {"posted": "posted", "rejected": "rejected", "sibling": "rejected"}
+STRANGERS_TOLD_MAX: Final = 5
+_MEMBER: Final = [t.batch_member.c[name] for name in ("journal_key", "state", "erp_document")]
 _OPEN: Final = ("sealed", "unknown")
 
 
@@ -128,25 +130,33 @@ def acknowledge(connection: Connection, batch_id: str, answers: pd.DataFrame, at
     answers = answers[answers["level"].isin(list(_STATE_OF))]
     content = model.digest(*["\x1e".join(row) for row in sorted(_texts(answers))])
     seen = (t.acknowledgement.c.batch_id == batch_id, t.acknowledgement.c.content_hash == content)
+    members = frames.read(connection, select(*_MEMBER).where(t.batch_member.c.batch_id == batch_id))
+    strangers = tuple(sorted(set(answers["journal_key"]) - set(members["journal_key"])))
     if not len(answers) or connection.execute(select(t.acknowledgement).where(*seen)).first():
-        return Acknowledged(False, 0, 0, (), found.state)
-    changes, strangers = _changes(connection, batch_id, answers)
+        return Acknowledged(False, 0, 0, strangers, found.state)
+    changes = _changes(members, answers)
     _apply(connection, batch_id, changes)
     posted, rejected = (int((changes["level"] == level).sum()) for level in ("posted", "rejected"))
     row = {"content_hash": content, "batch_id": batch_id, "received_at": at, "posted": posted, "rejected": rejected}
     connection.execute(insert(t.acknowledgement), row)
     append_event(connection, batch_id, "acknowledgement", f"{posted} posted, {rejected} rejected", at)
+    if strangers:
+        append_event(connection, batch_id, "strangers", _named(answers[answers["journal_key"].isin(strangers)]), at)
     return Acknowledged(True, posted, rejected, strangers, _complete(connection, found, at))
+
+
+def _named(answers: pd.DataFrame) -> str:
+    """Answers for no journal of the batch, as an event tells them: the first few, with what the ERP says."""
+    told = ["".join(f"{c} " for c in row if c).strip() for row in _texts(answers)]
+    return "; ".join([*told[:STRANGERS_TOLD_MAX], *(["..."] if told[STRANGERS_TOLD_MAX:] else [])])
 
 
 def _texts(answers: pd.DataFrame) -> list[tuple[str, ...]]:
     return list(answers[model.ACKNOWLEDGEMENT_COLUMNS].itertuples(index=False, name=None))
 
 
-def _changes(connection: Connection, batch_id: str, answers: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Members whose state changes, and keys that are not members. Raises ConflictError ANSWER_CHANGED."""
-    columns = [t.batch_member.c[name] for name in ("journal_key", "state", "erp_document")]
-    members = frames.read(connection, select(*columns).where(t.batch_member.c.batch_id == batch_id))
+def _changes(members: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Members whose state changes. Raises ConflictError ANSWER_CHANGED."""
     answers = answers.assign(level=model.texts(answers["level"].map(_STATE_OF)).set_axis(answers.index))
     twice = answers[answers["journal_key"].duplicated(keep=False) & (answers["level"] == "posted")]
     posted = answers.sort_values(["journal_key", "level"], kind="stable").drop_duplicates("journal_key")
@@ -158,9 +168,7 @@ def _changes(connection: Connection, batch_id: str, answers: pd.DataFrame) -> tu
         new = ", ".join(sorted(set(answers.loc[answers["journal_key"] == key, "erp_document"]) - {""}))
         raise ConflictError("ANSWER_CHANGED", value=key, detail=f"document {known or 'none'}, now {new or 'refused'}")
     # A void journal was given up here; what the ERP says of it after all, reconciliation finds in its ledger.
-    changed = both[~final & (both["state"] != "void") & (both["state"] != both["level"])]
-    strangers = sorted(set(answers["journal_key"]) - set(members["journal_key"]))
-    return changed, tuple(strangers)
+    return both[~final & (both["state"] != "void") & (both["state"] != both["level"])]
 
 
 def _two_documents(twice: pd.DataFrame) -> list[str]:

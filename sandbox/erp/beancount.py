@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
+from sandbox.erp.entries import Journal, Leg, Unreadable
+
 _DAY: Final = r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
 _STRING: Final = r'"((?:[^"\\]|\\.)*)"'
 _ACCOUNT: Final = r"(?P<account>(?:Assets|Liabilities|Equity|Income|Expenses):[A-Z0-9][^\s:]*)"
@@ -28,31 +30,6 @@ LEG: Final = re.compile(
     rf"(?: @@ (?P<total>{_AMOUNT}) (?P<total_currency>{_CURRENCY}))?"
 )
 _KEY_AT_END: Final = re.compile(r"^[0-9-]{10} .*\^([A-Za-z0-9._-]+)$", re.MULTILINE)
-
-
-class Unreadable(ValueError):
-    """The file is not what this ERP takes; the text names the line."""
-
-
-@dataclass(frozen=True)
-class Leg:
-    """One line of a journal: a signed amount on an account, and its total in base currency when it is foreign."""
-
-    account: str
-    amount: str
-    currency: str
-    total: str
-    total_currency: str
-
-
-@dataclass
-class Journal:
-    """One transaction of the file."""
-
-    key: str
-    day: str
-    facts: dict[str, str] = field(default_factory=dict)
-    legs: list[Leg] = field(default_factory=list)
 
 
 @dataclass

@@ -49,11 +49,19 @@ class Company:
 
 @dataclass(frozen=True)
 class Books:
-    """All companies, the enabled currencies with their decimals, and the conversion rate types."""
+    """All companies, the enabled currencies with their decimals, and the conversion rate types.
+
+    account_set: the company that files without one are imported into.
+    """
 
     companies: Mapping[str, Company]
     currencies: Mapping[str, int]
     conversion_types: frozenset[str]
+    account_set: str = ""
+
+    def company_of(self, code: str) -> str:
+        """The company with this code or this ledger's number; "" when there is none."""
+        return next((name for name, one in self.companies.items() if code and code in (name, one.ledger_id)), "")
 
     def is_base(self, company: str, currency: str) -> bool:
         """Whether this is the company's own currency."""
@@ -83,7 +91,7 @@ def read_books(path: Path) -> Books:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # every scalar stays text
         currencies = {code: int(decimals) for decimals, codes in raw["currencies"].items() for code in codes}
         companies = {code: _company(code, facts, currencies) for code, facts in raw["companies"].items()}
-        return Books(companies, currencies, frozenset(raw["conversion_types"]))
+        return Books(companies, currencies, frozenset(raw["conversion_types"]), raw["account_set"])
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as wrong:
         raise BooksError(f"{path.name}: {type(wrong).__name__} {wrong}") from wrong
 

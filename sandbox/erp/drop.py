@@ -1,30 +1,27 @@
-"""The drop folder: takes finished beancount files, posts them into a ledger of its own and answers beside them.
+"""The drop folder: takes finished files, posts them into a ledger of its own and answers in the form of the vendor.
 
 Order of the steps, so that a kill anywhere heals on the next run: post in one transaction, answer (ledger file, then
 acknowledgement), move the file to taken/. A file whose batch the ledger knows is answered again and moved; nothing is
-posted.
+posted. A form that is answered in the file itself stays where it is; its marks say that it is done.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sandbox.erp import beancount
-from sandbox.erp.beancount import Journal, Leg
 from sandbox.erp.books import Books, period_of
+from sandbox.erp.entries import Journal, Leg, Said, Unreadable
+from sandbox.erp.forms import book, form_of
+from sandbox.erp.forms.form import Form, csv_text
 
-ENDING: Final = ".beancount"
-ACK_HEADER: Final = ("batch_id", "journal_key", "level", "erp_document", "code", "message")
 LEDGER_HEADER: Final = (
     "journal_key", "erp_document", "company", "posting_date", "period", "currency", "account", "debit", "credit",
 )  # fmt: skip
@@ -72,11 +69,16 @@ def import_folder(folder: Path, books: Books, *, refuse_duplicates: bool = False
     with closing(open_ledger(folder)) as ledger:
         for path in _finished(folder):
             with suppress(FileNotFoundError):  # another run took it
-                content, batch_id = path.read_bytes(), path.name.removesuffix(ENDING)
-                known = post(ledger, batch_id, content, books, refuse_duplicates=refuse_duplicates)
+                content = path.read_bytes()
+                form = form_of(path.name, content)
+                if form is None or not form.waits(content):
+                    continue
+                batch_id = path.name.removesuffix(form.ending)
+                known = post(ledger, batch_id, content, books, form, refuse_duplicates=refuse_duplicates)
                 _count(ledger, batch_id, content, known, tally)
-                answer(ledger, folder, batch_id)
-                _move(path, folder / "taken", content)
+                answer(ledger, folder, batch_id, form, content)
+                if not form.in_place:
+                    _move(path, folder / "taken", content)
     totals = {name: tally.counts[name] for name in ("files", "posted", "lines", "rejected", "answered_again")}
     return {**totals, "rejected_by_code": dict(sorted(tally.codes.items())), "conflicts": tally.conflicts}
 
@@ -89,14 +91,14 @@ class _Tally:
 
 
 def _finished(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"*{ENDING}") if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def _move(path: Path, taken: Path, content: bytes) -> None:
     """Out of the drop; other content that was taken under this name before is kept beside it."""
     target = taken / path.name
     if target.exists() and target.read_bytes() != content:
-        target = taken / f"{path.name.removesuffix(ENDING)}.{_sha256(content)[:8]}{ENDING}"
+        target = taken / f"{path.stem}.{_sha256(content)[:8]}{path.suffix}"
     os.replace(path, target)
     _sync_folder(taken)
     _sync_folder(path.parent)
@@ -107,8 +109,9 @@ def _sha256(content: bytes) -> str:
 
 
 def post(
-    ledger: sqlite3.Connection, batch_id: str, content: bytes, books: Books, *, refuse_duplicates: bool = False
-) -> str | None:
+    ledger: sqlite3.Connection, batch_id: str, content: bytes, books: Books, form: Form = book.FORM, *,
+    refuse_duplicates: bool = False,
+) -> str | None:  # fmt: skip
     """Post one file in one transaction; None, or the sha256 of a batch that is posted already (then nothing is done).
 
     A batch that could not be read posted nothing, so it may come again under the same name.
@@ -121,7 +124,8 @@ def post(
             return str(known[0])
         ledger.execute("DELETE FROM answer WHERE batch_id = ?", [batch_id])
         ledger.execute("DELETE FROM batch WHERE batch_id = ?", [batch_id])
-        _post_new(ledger, batch_id, sha256, content, books, refuse_duplicates)
+        journals = _read(ledger, batch_id, sha256, content, books, form)
+        _post_new(ledger, batch_id, journals, books, refuse_duplicates)
         ledger.execute("COMMIT")
         return None
     finally:
@@ -129,26 +133,36 @@ def post(
             ledger.execute("ROLLBACK")
 
 
-def _post_new(
-    ledger: sqlite3.Connection, batch_id: str, sha256: str, content: bytes, books: Books, refuse_duplicates: bool
-) -> None:
+def _read(
+    ledger: sqlite3.Connection, batch_id: str, sha256: str, content: bytes, books: Books, form: Form
+) -> list[Journal]:
+    """The journals of a file; of one that cannot be read the reason is the answer for every key in it."""
     try:
-        title, journals = beancount.read(content)
-        if title != batch_id:
-            raise beancount.Unreadable(f"the title is {title!r}")
-    except beancount.Unreadable as wrong:
+        journals = form.read(content, batch_id, books)
+    except Unreadable as wrong:
         ledger.execute("INSERT INTO batch VALUES (?, ?, 0)", [batch_id, sha256])
-        answers = [(key, "rejected", "", "UNREADABLE", str(wrong)) for key in beancount.keys(content) or [""]]
-    else:
-        ledger.execute("INSERT INTO batch VALUES (?, ?, 1)", [batch_id, sha256])
-        times = Counter(journal.key for journal in journals)
-        answers = []
-        for journal in journals:
-            before = times[journal.key] > 1 or (refuse_duplicates and _posted_before(ledger, journal.key))
-            fault = Fault("DUPLICATE", f"{journal.key} is there more than once") if before else judge(journal, books)
-            document = "" if fault else _post_journal(ledger, batch_id, journal, books)
-            said = ("rejected", "", fault.code, fault.message) if fault else ("posted", document, "", "")
-            answers.append((journal.key, *said))
+        keys = form.keys(content) or [""]
+        _write_answers(ledger, batch_id, [Said(key, "rejected", "", "UNREADABLE", str(wrong)) for key in keys])
+        return []
+    ledger.execute("INSERT INTO batch VALUES (?, ?, 1)", [batch_id, sha256])
+    return journals
+
+
+def _post_new(
+    ledger: sqlite3.Connection, batch_id: str, journals: Sequence[Journal], books: Books, refuse_duplicates: bool
+) -> None:
+    times = Counter(journal.key for journal in journals)
+    answers = []
+    for journal in journals:
+        before = times[journal.key] > 1 or (refuse_duplicates and _posted_before(ledger, journal.key))
+        fault = Fault("DUPLICATE", f"{journal.key} is there more than once") if before else judge(journal, books)
+        document = "" if fault else _post_journal(ledger, batch_id, journal, books)
+        said = ("rejected", "", fault.code, fault.message) if fault else ("posted", document, "", "")
+        answers.append(Said(journal.key, *said))
+    _write_answers(ledger, batch_id, answers)
+
+
+def _write_answers(ledger: sqlite3.Connection, batch_id: str, answers: Sequence[Said]) -> None:
     rows = [(batch_id, seq, *said) for seq, said in enumerate(answers, start=1)]
     ledger.executemany("INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
@@ -227,15 +241,18 @@ def _post_journal(ledger: sqlite3.Connection, batch_id: str, journal: Journal, b
     header = [document, batch_id, journal.key, company, journal.day, period]
     ledger.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", header)
     lines = [
-        (document, line_no, leg.currency, leg.account, *_sides(leg.amount), *_sides(_base_amount(leg)))
-        for line_no, leg in enumerate(journal.legs, start=1)
+        (document, number, leg.currency, leg.account, *_sides(leg.amount, leg.red), *_sides(_base_amount(leg), leg.red))
+        for number, leg in enumerate(journal.legs, start=1)
     ]
     ledger.executemany("INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?)", lines)
     return document
 
 
-def _sides(amount: str) -> tuple[str, str]:
-    return ("0", amount[1:]) if amount.startswith("-") else (amount, "0")
+def _sides(amount: str, red: bool) -> tuple[str, str]:
+    """Debit and credit of a signed amount; in red a negative amount on the other side."""
+    if amount.startswith("-"):
+        return (amount, "0") if red else ("0", amount[1:])
+    return ("0", f"-{amount}") if red else (amount, "0")
 
 
 def _count(ledger: sqlite3.Connection, batch_id: str, content: bytes, known: str | None, tally: _Tally) -> None:
@@ -253,7 +270,9 @@ def _count(ledger: sqlite3.Connection, batch_id: str, content: bytes, known: str
     tally.counts["lines"] += ledger.execute(lines, [batch_id]).fetchone()[0]
 
 
-def answer(ledger: sqlite3.Connection, folder: Path, batch_id: str) -> None:
+def answer(
+    ledger: sqlite3.Connection, folder: Path, batch_id: str, form: Form = book.FORM, content: bytes = b""
+) -> None:
     """Write the posted lines and then the acknowledgement of a batch, from what the ledger says about it."""
     posted = ledger.execute(
         "SELECT journal_key, erp_document, company, posting_date, period, currency, account, debit, credit "
@@ -261,21 +280,17 @@ def answer(ledger: sqlite3.Connection, folder: Path, batch_id: str) -> None:
         "WHERE batch_id = ? ORDER BY seq, line_no",
         [batch_id],
     )
-    said = ledger.execute(
-        "SELECT batch_id, journal_key, level, erp_document, code, message FROM answer WHERE batch_id = ? ORDER BY seq",
-        [batch_id],
-    )
-    _write_csv(folder / "ack" / f"{batch_id}.ledger.csv", LEDGER_HEADER, posted)
-    _write_csv(folder / "ack" / f"{batch_id}.ack.csv", ACK_HEADER, said)
+    query = "SELECT journal_key, level, erp_document, code, message FROM answer WHERE batch_id = ? ORDER BY seq"
+    said = [Said(*row) for row in ledger.execute(query, [batch_id])]
+    _write(folder / "ack" / f"{batch_id}.ledger.csv", csv_text(LEDGER_HEADER, posted))
+    _write(folder / form.answer_name.replace("{batch_id}", batch_id), form.answer(content, batch_id, said))
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _write(path: Path, content: bytes) -> None:
     """The whole file or nothing appears under its name, and stays there after a power cut."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     part = path.with_name(f".{path.name}.part.{os.getpid()}")
     with part.open("wb") as file:
-        file.write(text.getvalue().encode())
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
