@@ -16,7 +16,8 @@ from etl.journal.lines import content_hashes, only
 from etl.journal.result import Journals
 
 __all__ = [
-    "JOURNALS_PER_BATCH_MAX", "JOURNALS_PER_BATCH_USUAL", "Batch", "Journals", "batches", "build", "content_hashes", "only",
+    "JOURNALS_PER_BATCH_MAX", "JOURNALS_PER_BATCH_USUAL", "Batch", "Journals", "batches", "build", "content_hashes",
+    "only",
 ]  # fmt: skip
 
 
