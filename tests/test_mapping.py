@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 from books import FEED, GL, JOURNAL, TABLES, bundle, expense_lines, shown, write_mapping
 
-from etl import mapping
+from etl import config, mapping
 from etl.errors import ConfigurationError
 from etl.mapping.apply import local_date
 
@@ -168,7 +170,7 @@ def test_the_digest_changes_with_any_table_and_with_nothing_else(tmp_path: Path)
 
 
 MISTAKES = {
-    "an unknown feed option": ({"feeds": FEED + "colour: red\n"}, "SCHEMA tiny.yml line 20: document:"),
+    "an unknown feed option": ({"feeds": FEED + "colour: red\n"}, "SCHEMA feeds/tiny.yml line 20: document:"),
     "a reference that does not end with its field": ({"feeds": FEED.replace("checks: {}", "checks: {references: {cost_center: {file: account.csv, key: [expense_type]}}}")}, "checks.references.cost_center: the key must be fields of an expense line and end with cost_center"),
     "a currency that is none": ({"feeds": FEED.replace("base_currency: CNY, time_zone: Asia/Shanghai, reversal_style: swap", "base_currency: ABC, time_zone: Asia/Shanghai, reversal_style: swap")}, "line 10: companies.C1.base_currency: 'ABC' is no currency"),
     "a time zone that is none": ({"feeds": FEED.replace('time_zone: Asia/Shanghai\nsource', 'time_zone: Mars/North\nsource')}, "line 7: time_zone: 'Mars/North' is no time zone"),
@@ -181,20 +183,20 @@ MISTAKES = {
     "a table not declared": ({"journals": JOURNAL.replace("account: {table: counter}", "account: {table: contra}")}, "line 27: lines.2.account: no table 'contra'"),
     "a field not known": ({"journals": JOURNAL.replace("{field: cost_center}", "{field: colour}")}, "line 17: lines.0.cost_center: no field 'colour'"),
     "a template field not known": ({"journals": JOURNAL.replace("{report_id} {employee_id}", "{colour}")}, "line 6: description: no field 'colour'"),
-    "a company attribute missing": ({"journals": JOURNAL.replace('account: {value: "2221"}', "account: {company: vat_account}")}, "company C1 has no 'vat_account' in tiny.yml"),
+    "a company attribute missing": ({"journals": JOURNAL.replace('account: {value: "2221"}', "account: {company: vat_account}")}, "company C1 has no 'vat_account' in feeds/tiny.yml"),
     "a choice never reached": ({"journals": JOURNAL.replace("[{when: {payer: CARD}, value: Card}, {value: Payable}]", "[{value: Payable}, {when: {payer: CARD}, value: Card}]")}, "lines.2.text.choose.1: is never reached"),
     "a condition on no field": ({"journals": JOURNAL.replace("when: {payer: CARD}", "when: {any: [{colour: red}], not: {payer: X}}")}, "no field 'colour'"),
     "only debits": ({"journals": JOURNAL.replace("side: credit", "side: debit")}, "at least one debit and one credit"),
     "a tax table not declared": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {table: vat}")}, "line 11: reclaimable_tax: no table 'vat'"),
     "rates without a rounding account": ({"journals": JOURNAL.replace("rounding: {account: {company: rounding}, limit_minor: \"2\"}", "")}, "rates need a `rounding` account"),
-    "B90 a rate that is inverted": ({"rates": TABLES["rates"] + "USD,CNY,0.14,2026-03-01,\n"}, "TABLE rates.csv line 4: rate '0.14' is more than 20 % from the one before"),
-    "B90 a rate of nothing": ({"rates": TABLES["rates"].replace("7.1", "0")}, "TABLE rates.csv line 2: rate '0' is no positive decimal"),
+    "B90 a rate that is inverted": ({"rates": TABLES["rates"] + "USD,CNY,0.14,2026-03-01,\n"}, "TABLE tables/rates.csv line 4: rate '0.14' is more than 20 % from the one before"),
+    "B90 a rate of nothing": ({"rates": TABLES["rates"].replace("7.1", "0")}, "TABLE tables/rates.csv line 2: rate '0' is no positive decimal"),
     "a target column of no field": ({"gl": GL.replace("text: {field: text", "text: {field: colour")}, "columns.text: no journal field 'colour'"),
-    "a table that is missing": ({"journals": JOURNAL.replace("file: tax.csv", "file: vat.csv")}, "TABLE vat.csv line 1: the table does not exist"),
-    "B128 a table that falls back on another": ({"journals": JOURNAL.replace("account: {table: account}", "account: {table: account, else: {table: counter}}")}, "SCHEMA tiny.yml line 16: lines.0.account"),
-    "B128 a table that is itself the key of another": ({"journals": JOURNAL.replace("key: [expense_type]", "key: [{table: counter}]")}, "SCHEMA tiny.yml line 8: tables.account.key.0"),
-    "B128 a document that holds itself": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: &tax {table: *tax}")}, "YAML tiny.yml line 11"),
-    "two keys of one name": ({"journals": JOURNAL + "source: again\n"}, "YAML tiny.yml line 33: key 'source' stands twice"),
+    "a table that is missing": ({"journals": JOURNAL.replace("file: tax.csv", "file: vat.csv")}, "TABLE tables/vat.csv line 1: the table does not exist"),
+    "B128 a table that falls back on another": ({"journals": JOURNAL.replace("account: {table: account}", "account: {table: account, else: {table: counter}}")}, "SCHEMA journals/tiny.yml line 16: lines.0.account"),
+    "B128 a table that is itself the key of another": ({"journals": JOURNAL.replace("key: [expense_type]", "key: [{table: counter}]")}, "SCHEMA journals/tiny.yml line 8: tables.account.key.0"),
+    "B128 a document that holds itself": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: &tax {table: *tax}")}, "YAML journals/tiny.yml line 11"),
+    "two keys of one name": ({"journals": JOURNAL + "source: again\n"}, "YAML journals/tiny.yml line 33: key 'source' stands twice"),
 }  # fmt: skip
 
 
@@ -207,6 +209,19 @@ def test_a_mistake_in_a_mapping_is_refused_with_file_line_and_reason(tmp_path: P
     assert text.endswith(
         ("Correct the line; mappings/README.md lists what may stand there.", "Correct the row.", "Correct the line.")
     )
+
+
+def test_b128_only_conditions_hold_conditions_so_nothing_goes_round_in_a_circle() -> None:
+    """The references of the schema, from a journal mapping on: the only way back to oneself is a condition or test."""
+    parts = json.loads(config.SCHEMA_PATH.read_text("utf-8"))["$defs"]
+    held = {name: set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(part))) for name, part in parts.items()}
+
+    def reached(name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+        for other in held[name] - seen:
+            seen = reached(other, seen | {other})
+        return seen
+
+    assert {"condition", "test"} == {name for name in reached("journal") if name in reached(name)}
 
 
 def test_an_unknown_feed_names_those_there_are(tmp_path: Path) -> None:
