@@ -11,7 +11,7 @@ from books import FEED, GL, JOURNAL, TABLES, bundle, expense_lines, shown, write
 
 from etl import config, mapping
 from etl.errors import ConfigurationError
-from etl.mapping.apply import local_date
+from etl.mapping.dates import local_date, told
 
 
 def refused(folder: Path, **changed: str) -> str:
@@ -67,6 +67,97 @@ def test_b95_local_dates_at_the_edge_of_summer_time() -> None:
     assert "2026-03-28" == local_date("2026-03-28", "Europe/Berlin")
 
 
+RULES = {
+    "approved_at": "2026-02-11",
+    "{field: transaction_date}": "2026-02-03",
+    "{field: transaction_date, to: month_end}": "2026-02-28",
+    "{field: approved_at, to: month_start}": "2026-02-01",
+    "{field: submitted_at, to: next_month_start}": "2026-03-01",
+    "{latest: [transaction_date, submitted_at, start_date]}": "2026-02-09",
+    "{earliest: [submitted_at, transaction_date]}": "2026-02-03",
+    "{field: transaction_date, not_before: submitted_at}": "2026-02-09",
+    "{field: approved_at, not_after: submitted_at}": "2026-02-09",
+    "{field: approved_at, to: month_end, not_after: approved_at}": "2026-02-11",
+    "{field: approved_at, not_before: start_date, not_after: start_date}": "2026-02-11",
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_b95_the_posting_date_by_rule(tmp_path: Path, rule: str) -> None:
+    """Approved at 01:30 on the 11th in Shanghai, submitted on the 9th, spent on the 3rd; no start date."""
+    journal = JOURNAL.replace("posting_date: approved_at", f"posting_date: {rule}")
+    header = "transaction_date submitted_at approved_at start_date gross_minor"
+    lines = expense_lines(f"{header}\n 2026-02-03 2026-02-09T01:00:00Z 2026-02-10T17:30:00Z . 1")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert [f"{RULES[rule]} {RULES[rule][:7]}"] == shown(applied.lines, "posting_date", "period")
+
+
+@pytest.mark.parametrize(("rule", "posted"), [("field", "2026-02-05"), ("earliest", "2026-02-03")])
+def test_all_lines_of_a_journal_are_posted_on_one_day(tmp_path: Path, rule: str, posted: str) -> None:
+    asked = "transaction_date" if rule == "field" else "[transaction_date]"
+    journal = JOURNAL.replace("posting_date: approved_at", f"posting_date: {{{rule}: {asked}}}")
+    lines = expense_lines(
+        "report_id transaction_date gross_minor\n R1 2026-02-03 1\n R2 2026-02-09 1\n R1 2026-02-05 1\n R1 . 1"
+    )
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert [posted, "2026-02-09", posted, posted] == applied.lines["posting_date"].tolist()
+
+
+def test_a_report_without_the_dates_of_the_rule_is_quarantined(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("posting_date: approved_at", "posting_date: {latest: [submitted_at, start_date]}")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("submitted_at gross_minor\n . 1"))
+
+    assert ["MISSING submitted_at and start_date"] == shown(applied.rejects, "code", "field")
+
+
+def test_a_date_rule_is_told_with_the_dates_it_read() -> None:
+    rule = {"latest": ["submitted_at", "start_date"], "to": "month_end", "not_before": "approved_at"}
+    moments = {"submitted_at": "2026-02-09T01:00:00Z", "start_date": "", "approved_at": "2026-02-10T01:00:00Z"}
+    latest = "the latest of submitted_at 2026-02-09T01:00:00Z, start_date (empty)"
+
+    assert f"{latest}, to month end, not before approved_at 2026-02-10T01:00:00Z" == told(rule, moments)
+
+
+def test_an_account_may_be_valid_by_the_posting_date(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("valid_by: transaction_date", "valid_by: posting_date")
+    lines = expense_lines("transaction_date approved_at gross_minor\n 2026-01-31 2026-01-31T16:00:00Z 1")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert "6602" == applied.parts["account"].iat[0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        ('max: "6"', "打车去机场吧"),
+        ('max: "6", unit: characters, overflow: truncate', "打车去机场吧"),
+        ('max: "6", unit: bytes, encoding: gb18030', "打车去"),
+        ('max: "6", unit: bytes, encoding: utf-8', "打车"),
+        ('max: "5", unit: bytes, encoding: gb18030', "打车"),
+    ],
+)
+def test_a_text_is_cut_between_two_characters(tmp_path: Path, limit: str, text: str) -> None:
+    for form in ("field: description", 'template: "{description}"', "choose: [{field: description}]"):
+        journal = JOURNAL.replace('{template: "{expense_type} {description}"}', f"{{{form}, {limit}}}")
+        lines = expense_lines("description gross_minor\n 打车去机场吧司机 1")
+        applied = mapping.apply(bundle(tmp_path / form[:5], journals=journal), lines)
+
+        assert text == applied.parts["text"].iat[0]
+
+
+def test_a_key_that_is_too_long_holds_the_report(tmp_path: Path) -> None:
+    limit = "{field: cost_center, max: '4', unit: bytes, encoding: gb18030, overflow: error}"
+    journal = JOURNAL.replace("{field: cost_center}", limit)
+    lines = expense_lines("cost_center gross_minor\n 00100 1\n 0010 1\n 部门 1\n 部门1 1")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert ["1 KEY_OVERFLOW 00100", "4 KEY_OVERFLOW 部门1"] == shown(applied.rejects, "line_no", "code", "value")
+    reason = "expense.cost_center '00100' is longer than the ERP's 4 bytes of gb18030."
+    assert reason == applied.rejects["reason"].iat[0]
+
+
 def test_b97_a_closed_period_holds_the_report(tmp_path: Path) -> None:
     lines = expense_lines("company approved_at gross_minor\n C1 2026-01-10 1\n C1 2026-09-10 1\n C1 2026-02-10 1")
     applied = mapping.apply(bundle(tmp_path), lines)
@@ -79,7 +170,7 @@ def test_b97_a_closed_period_moves_to_the_next_open_one_if_the_policy_says_so(tm
     lines = expense_lines("approved_at gross_minor\n 2026-01-10 1\n 2026-09-10 1")
     applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
 
-    assert ["2026-02-01", "0001-01-01"] == applied.lines["posting_date"].tolist()
+    assert ["2026-02-01", "2026-09-10"] == applied.lines["posting_date"].tolist()
     assert ["2 PERIOD_CLOSED"] == shown(applied.rejects, "line_no", "code")
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from etl import lookup, model, money
 from etl.config import Document
 from etl.errors import ConfigurationError
-from etl.mapping import conditions, elements, tree
+from etl.mapping import conditions, dates, elements, lengths, tree
 
 RATE_STEP_PCT_MAX: Final = 20
 SETTLEMENT, ROUNDING = "settlement", "rounding"
@@ -86,18 +86,21 @@ def attributes(journal: Document, feed: Document) -> Problems:
 
 def journal(document: Document) -> Problems:
     """Fields, tables, conditions and lines of a journal mapping."""
-    if model.LINE_FIELDS.get(document["posting_date"]) not in (model.DATE, model.TIME):
-        yield problem(document, ("posting_date",), f"{document['posting_date']!r} is no date of an expense line")
+    for detail in dates.problems(dates.rule_of(document)):
+        yield problem(document, ("posting_date",), detail)
     for name, use in document.get("tables", {}).items():
         yield from (problem(document, ("tables", name), detail) for detail in _table_use(use))
     for path, expression in _expressions(document):
-        yield from (problem(document, path, detail) for detail in _expression(document, expression))
+        is_key = path[-1] != "description" and "text" not in path
+        found = [*_expression(document, expression), *lengths.problems(expression, is_key)]
+        yield from (problem(document, path, detail) for detail in found)
     for number, line in enumerate(document["lines"]):
         yield from _conditions(document, line, ("lines", number))
     yield from _lines(document)
     yield from _reclaimable_tax(document)
-    if "template" not in document["description"]:
-        yield problem(document, ("description",), 'must be a template: {template: "{report_id}", max: "240"}')
+    if "template" not in document["description"] or document["description"].get("overflow") == lengths.ERROR:
+        detail = 'must be a template and may be cut: {template: "{report_id}", max: "240"}'
+        yield problem(document, ("description",), detail)
     if "rates" in document and "rounding" not in document:
         yield problem(document, ("rates",), "rates need a `rounding` account and limit")
 
@@ -233,7 +236,7 @@ def target(document: Document) -> Problems:
         yield problem(document, ("document", *path), detail)
     for at, detail in elements.problems(document["tree"]) if "tree" in document else ():
         yield problem(document, at, detail)
-    if not is_encoding(document.get("encoding", "utf-8")):
+    if not lengths.is_encoding(document.get("encoding", "utf-8")):
         yield problem(document, ("encoding",), f"no encoding {document['encoding']!r}")
 
 
@@ -241,15 +244,6 @@ def _column(document: Document, place: Path, column: Mapping[str, Any]) -> Probl
     """What is wrong with one column, wherever it stands."""
     for detail in elements.rule_problems(column):
         yield problem(document, place, detail)
-
-
-def is_encoding(name: str) -> bool:
-    """Whether Python knows an encoding of text."""
-    try:
-        "".encode(name)
-    except LookupError:  # also for base64 and others that are no encodings of text
-        return False
-    return True
 
 
 # --- tables
