@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from etl import errors, lookup, masking, model, money
-from etl.mapping import dates, lengths
+from etl.mapping import dates, lengths, suspense
 from etl.mapping.bundle import Bundle
 
 Ints = NDArray[np.int64]
@@ -54,6 +54,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.found: list[tuple[Ints, str, str, list[str], str]] = []
+        self.in_suspense: list[Ints] = []  # rows that a suspense account took
 
     def add(self, rows: Ints, code: str, field: str, values: list[str], detail: str) -> None:
         if len(rows):
@@ -199,9 +200,13 @@ def _parts(bundle: Bundle, lines: pd.DataFrame, number: int, rule: Mapping[str, 
     rows = np.flatnonzero(taken)
     part = lines if len(rows) == len(lines) else lines.iloc[rows]
     columns: dict[str, Any] = {"line": rows, "rule": np.full(len(rows), number, dtype=np.int64)}
+    before = len(faults.in_suspense)
     for name in ("account", *DIMENSIONS):
         expression = rule.get(name, {"value": ""})
         columns[name] = evaluate(expression, bundle, part, rows, f"{rule['purpose']}.{name}", faults)
+    for taken in faults.in_suspense[before:]:
+        text = suspense.marked(columns["text"], np.isin(rows, taken))
+        columns["text"] = lengths.cut(rule.get("text", {}), text)
     signed = amount[rows] if rule["side"] == "debit" else -amount[rows]
     return pd.DataFrame({**columns, "amount_minor": signed}, columns=PART_COLUMNS)
 
@@ -213,7 +218,8 @@ def evaluate(
 
     `rows` are the positions of part's rows in the whole frame, by which faults name their line.
     """
-    text = lengths.cut(expression, _value(expression, bundle, part, rows, field, faults))
+    found = _or_suspense if "suspense" in expression else _value
+    text = lengths.cut(expression, found(expression, bundle, part, rows, field, faults))
     long = lengths.too_long(expression, text)
     shown = masking.masked_texts(text.iloc[long]).tolist()
     faults.add(rows[long], "KEY_OVERFLOW", field, shown, lengths.told(expression))
@@ -236,6 +242,27 @@ def _value(
         field_texts: pd.Series = part[expression["field"]].reset_index(drop=True)
         return field_texts
     return fill(expression, part)
+
+
+def _or_suspense(
+    expression: Mapping[str, Any], bundle: Bundle, part: pd.DataFrame, rows: Ints, field: str, faults: Faults
+) -> pd.Series:
+    """The value of an expression; where there is none its suspense account, unless these are too many lines."""
+    policy, tried = expression["suspense"], Faults()
+    found = _value(expression, bundle, part, rows, field, tried)
+    gaps = [gap for gap in tried.found if gap[1] == "MAPPING_GAP"]
+    faults.found += [fault for fault in tried.found if fault[1] != "MAPPING_GAP"]
+    count = sum(len(gap[0]) for gap in gaps)
+    if not count:
+        return found
+    if count > int(policy["lines_max"]):
+        detail = f"{count} lines of the delivery find no account, {policy['lines_max']} may stand on {policy['value']}"
+        for gap in gaps:
+            faults.add(gap[0], "SUSPENSE_LIMIT", field, gap[3], detail)
+        return found
+    taken = np.concatenate([gap[0] for gap in gaps])
+    faults.in_suspense.append(taken)
+    return model.texts(pc.if_else(np.isin(rows, taken), policy["value"], model.utf8(found)))
 
 
 def _looked_up(name: str, bundle: Bundle, part: pd.DataFrame, rows: Ints, field: str, faults: Faults) -> pd.Series:

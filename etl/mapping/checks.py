@@ -128,6 +128,8 @@ def _expression(journal: Document, expression: Mapping[str, Any]) -> Iterator[st
     for name in _PLACEHOLDER.findall(expression.get("template", "")):
         if name not in conditions.KINDS:
             yield f"no field {name!r} of an expense line in the template"
+    if "suspense" in expression and not {"table", "choose"} & set(expression):
+        yield "suspense is never used: only a table or choices can find nothing"
     if re.search(r"[{}]", _PLACEHOLDER.sub("", expression.get("template", ""))):
         yield "a brace of the template stands alone"
 

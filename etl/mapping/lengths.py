@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from etl import model
 
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
 ERROR: Final = "error"
 
 
@@ -38,7 +41,7 @@ def _bytes(text: str, encoding: str) -> int:
     return len(text.encode(encoding, "replace"))
 
 
-def too_long(limit: Mapping[str, Any], texts: pd.Series) -> NDArray[np.int64]:
+def too_long(limit: Mapping[str, Any], texts: pd.Series) -> Ints:
     """The positions of texts beyond a limit that cuts nothing."""
     if limit.get("overflow") != ERROR:
         return np.empty(0, dtype=np.int64)
