@@ -114,8 +114,10 @@ def _records(path: Path, found: list[Finding]) -> list[tuple[int, list[str]]]:
         records = [(reader.line_num, cells) for cells in reader if cells]
     except OSError:
         found.append((1, "the table does not exist"))
-    except (csv.Error, UnicodeDecodeError) as error:
-        found.append((1, f"not a CSV file in UTF-8 ({error})"))
+    except UnicodeDecodeError as error:
+        found.append((error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; save the file as UTF-8"))
+    except csv.Error as error:
+        found.append((1, f"not a CSV file ({error})"))
     else:
         if records and len(records) <= TABLE_ROWS_MAX:
             return records
@@ -131,7 +133,7 @@ def _header_faults(header: Sequence[str], wanted: Sequence[str], found: list[Fin
         if column not in header:
             found.append((1, f"no column {column!r}; there are {', '.join(header)}"))
     for column in header:
-        meant = get_close_matches(column.strip().lower(), VALIDITY, cutoff=0.8)
+        meant = get_close_matches(column.strip().lower(), VALIDITY, cutoff=0.75)
         if meant and column not in (*VALIDITY, *wanted):
             found.append((1, f"column {column!r} is read by nobody; call it {meant[0]}, or something quite different"))
     return len(found) > before
@@ -198,7 +200,10 @@ def _rank_faults(
                 a = first.get(tuple(compress(b, named)))
                 if a is not None:
                     line = max(rows[a][0].line, rows[b][0].line)
-                    yield line, f"{a} and {b} match the same value equally well; make one more specific"
+                    yield (
+                        line,
+                        f"{', '.join(a)} and {', '.join(b)} match the same value equally well; make one more specific",
+                    )
 
 
 def _is_date(text: str) -> bool:

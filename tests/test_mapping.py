@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from books import FEED, GL, JOURNAL, TABLES, bundle, expense_lines, shown, write_mapping
+from books import FEED, JOURNAL, TABLES, bundle, expense_lines, shown, write_mapping
 
 from etl import config, mapping
 from etl.errors import ConfigurationError
@@ -261,33 +261,11 @@ def test_the_digest_changes_with_any_table_and_with_nothing_else(tmp_path: Path)
 
 
 MISTAKES = {
-    "an unknown feed option": ({"feeds": FEED + "colour: red\n"}, "SCHEMA feeds/tiny.yml line 20: document:"),
-    "a reference that does not end with its field": ({"feeds": FEED.replace("checks: {}", "checks: {references: {cost_center: {file: account.csv, key: [expense_type]}}}")}, "checks.references.cost_center: the key must be fields of an expense line and end with cost_center"),
-    "a currency that is none": ({"feeds": FEED.replace("base_currency: CNY, time_zone: Asia/Shanghai, reversal_style: swap", "base_currency: ABC, time_zone: Asia/Shanghai, reversal_style: swap")}, "line 10: companies.C1.base_currency: 'ABC' is no currency"),
-    "a time zone that is none": ({"feeds": FEED.replace('time_zone: Asia/Shanghai\nsource', 'time_zone: Mars/North\nsource')}, "line 7: time_zone: 'Mars/North' is no time zone"),
-    "a company's time zone that is none": ({"feeds": FEED.replace("time_zone: Asia/Shanghai, reversal_style: red", "time_zone: ../x, reversal_style: red")}, "companies.C2.time_zone: '../x' is no time zone"),
-    "a company without a target": ({"feeds": FEED.replace("[C2]", "[C9]")}, "company C2 must have exactly one target"),
-    "a file pattern that is none": ({"feeds": FEED.replace("'.*[.]csv'", "'['")}, "source.files: no regular expression"),
-    "a source that does not exist": ({"feeds": FEED.replace("mapping: tiny", "mapping: big")}, "there is no sources/big.yml"),
-    "a posting date that is no date": ({"journals": JOURNAL.replace("posting_date: approved_at", "posting_date: merchant")}, "line 4: posting_date: 'merchant' is no date"),
-    "a key that is no field": ({"journals": JOURNAL.replace("key: [tax_code]", "key: [colour]"), "tax": "colour,reclaimable_pct\nred,1\n"}, "line 10: tables.tax: no field 'colour'"),
-    "a table not declared": ({"journals": JOURNAL.replace("account: {table: counter}", "account: {table: contra}")}, "line 27: lines.2.account: no table 'contra'"),
-    "a field not known": ({"journals": JOURNAL.replace("{field: cost_center}", "{field: colour}")}, "line 17: lines.0.cost_center: no field 'colour'"),
-    "a template field not known": ({"journals": JOURNAL.replace("{report_id} {employee_id}", "{colour}")}, "line 6: description: no field 'colour'"),
-    "a company attribute missing": ({"journals": JOURNAL.replace('account: {value: "2221"}', "account: {company: vat_account}")}, "company C1 has no 'vat_account' in feeds/tiny.yml"),
-    "a choice never reached": ({"journals": JOURNAL.replace("[{when: {payer: CARD}, value: Card}, {value: Payable}]", "[{value: Payable}, {when: {payer: CARD}, value: Card}]")}, "lines.2.text.choose.1: is never reached"),
-    "a condition on no field": ({"journals": JOURNAL.replace("when: {payer: CARD}", "when: {any: [{colour: red}], not: {payer: X}}")}, "no field 'colour'"),
-    "only debits": ({"journals": JOURNAL.replace("side: credit", "side: debit")}, "at least one debit and one credit"),
-    "a tax table not declared": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {table: vat}")}, "line 11: reclaimable_tax: no table 'vat'"),
-    "rates without a rounding account": ({"journals": JOURNAL.replace("rounding: {account: {company: rounding}, limit_minor: \"2\"}", "")}, "rates need a `rounding` account"),
     "B90 a rate that is inverted": ({"rates": TABLES["rates"] + "USD,CNY,0.14,2026-03-01,\n"}, "TABLE tables/rates.csv line 4: rate '0.14' is more than 20 % from the one before"),
     "B90 a rate of nothing": ({"rates": TABLES["rates"].replace("7.1", "0")}, "TABLE tables/rates.csv line 2: rate '0' is no positive decimal"),
-    "a target column of no field": ({"gl": GL.replace("text: {field: text", "text: {field: colour")}, "columns.text: no journal field 'colour'"),
-    "a table that is missing": ({"journals": JOURNAL.replace("file: tax.csv", "file: vat.csv")}, "TABLE tables/vat.csv line 1: the table does not exist"),
     "B128 a table that falls back on another": ({"journals": JOURNAL.replace("account: {table: account}", "account: {table: account, else: {table: counter}}")}, "SCHEMA journals/tiny.yml line 16: lines.0.account"),
     "B128 a table that is itself the key of another": ({"journals": JOURNAL.replace("key: [expense_type]", "key: [{table: counter}]")}, "SCHEMA journals/tiny.yml line 8: tables.account.key.0"),
     "B128 a document that holds itself": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: &tax {table: *tax}")}, "YAML journals/tiny.yml line 11"),
-    "two keys of one name": ({"journals": JOURNAL + "source: again\n"}, "YAML journals/tiny.yml line 33: key 'source' stands twice"),
 }  # fmt: skip
 
 

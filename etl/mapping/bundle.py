@@ -98,10 +98,10 @@ class _Reading:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.problems: list[ConfigurationError] = []
+        self.documents: dict[tuple[str, str], Document | None] = {}
 
     def bundle(self, feed_id: str) -> Bundle | None:
-        """A feed with everything it names; None when there is a problem with any of it."""
-        before = len(self.problems)
+        """A feed with everything it names; None when any problem was found."""
         feed = self.document("feed", feed_id)
         if feed is None:
             return None
@@ -114,7 +114,7 @@ class _Reading:
         }
         periods = self.periods(feed)
         tables, rates = self.tables(journal, feed) if journal is not None else ({}, None)
-        if len(self.problems) > before or source is None or journal is None:
+        if self.problems or source is None or journal is None:
             return None
         return Bundle(
             feed, source, tuple(r for r in rules if r is not None), journal,
@@ -123,7 +123,12 @@ class _Reading:
         )  # fmt: skip
 
     def document(self, kind: str, name: str) -> Document | None:
-        """A document that keeps to its schema, checked for what the schema cannot see."""
+        """A document that keeps to its schema, checked for what the schema cannot see; each is read once."""
+        if (kind, name) not in self.documents:
+            self.documents[kind, name] = self._document(kind, name)
+        return self.documents[kind, name]
+
+    def _document(self, kind: str, name: str) -> Document | None:
         document, problems = config.scan(self.folder / _sub(kind) / f"{name}.yml", kind)
         if problems:
             self.problems += problems
@@ -141,21 +146,26 @@ class _Reading:
         self.problems.append(checks.problem(feed, path, f"there is no {_sub(kind)}/{name}.yml"))
         return None
 
-    def table(self, file: str, key: Iterable[str], *values: str) -> lookup.Table:
-        table, problems = lookup.scan(self.folder / "tables" / file, tuple(key), values)
+    def table(self, document: Document, path: checks.Path, file: str, key: Iterable[str], *values: str) -> lookup.Table:
+        """A table that a document names at a place."""
+        if (self.folder / "tables" / file).is_file():
+            table, problems = lookup.scan(self.folder / "tables" / file, tuple(key), values)
+        else:
+            table = lookup.Table(file, tuple(key), (), {}, ())
+            problems = [checks.problem(document, path, f"there is no tables/{file}")]
         self.problems += problems
         return table
 
     def periods(self, feed: Document) -> lookup.Table | None:
         """The accounting periods of a feed; its tables for checks are looked at on the way."""
         if "tax" in feed["checks"]:
-            tax = self.table(feed["checks"]["tax"], TAX_KEY, "rate_pct")
+            tax = self.table(feed, ("checks", "tax"), feed["checks"]["tax"], TAX_KEY, "rate_pct")
             self.problems += checks.percentages(tax, "rate_pct")
-        for use in feed["checks"].get("references", {}).values():
-            self.table(use["file"], use["key"])
+        for field, use in feed["checks"].get("references", {}).items():
+            self.table(feed, ("checks", "references", field), use["file"], use["key"])
         if "periods" not in feed:
             return None
-        periods = self.table(feed["periods"], PERIOD_KEY, "state")
+        periods = self.table(feed, ("periods",), feed["periods"], PERIOD_KEY, "state")
         self.problems += checks.periods(periods)
         return periods
 
@@ -163,13 +173,16 @@ class _Reading:
         """The look-up tables of a journal mapping and its rates."""
         self.problems += checks.attributes(journal, feed)
         uses = journal.get("tables", {})
-        tables = {name: self.table(use["file"], use["key"], use["value"]) for name, use in uses.items()}
+        tables = {
+            name: self.table(journal, ("tables", name), use["file"], use["key"], use["value"])
+            for name, use in uses.items()
+        }
         reclaimable = journal.get("reclaimable_tax", {}).get("table")
         if reclaimable in tables:
             self.problems += checks.percentages(tables[reclaimable], uses[reclaimable]["value"])
         if "rates" not in journal:
             return tables, None
-        rates = self.table(journal["rates"]["file"], RATE_KEY, "rate")
+        rates = self.table(journal, ("rates",), journal["rates"]["file"], RATE_KEY, "rate")
         self.problems += checks.rates(rates)
         return tables, rates
 

@@ -171,7 +171,7 @@ def _lines(journal: Document) -> Problems:
     if {line["side"] for line in lines} != {"debit", "credit"}:
         yield problem(journal, ("lines",), "a journal needs at least one debit and one credit line")
     if not any(line["purpose"] == SETTLEMENT for line in lines):
-        detail = f"no line has the purpose {SETTLEMENT}, which reconciliation holds against the others"
+        detail = f"no line has the purpose {SETTLEMENT}; reconciliation holds that line against the others"
         yield problem(journal, ("lines",), detail)
     for number, line in enumerate(lines):
         if line["purpose"] == ROUNDING:
