@@ -25,6 +25,7 @@ YAML_BYTES_MAX: Final = 1_048_576
 YAML_NODES_MAX: Final = 20_000
 YAML_DEPTH_MAX: Final = 50
 _CONTROL: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCE: Final = re.compile(r'"#/\$defs/(\w+)"')
 _WORDS: Final = {"array": "a list: [a, b]", "object": "keys with values: {a: b}", "string": "a text"}
 _NATURAL: Final = "^(0|[1-9][0-9]{0,17})$"
 Finding = tuple[int, str]  # line, what is wrong
@@ -185,6 +186,22 @@ def _validator(kind: str, variant: str) -> Any:
         return Draft202012Validator({"required": ["kind"], "properties": {"kind": {"enum": variants}}})
     place = f"{kind}/oneOf/{variants.index(variant)}" if variants else kind
     return Draft202012Validator({"$ref": f"#/$defs/{place}", "$defs": definitions})
+
+
+KINDS: Final = ("feed", "source", "journal", "target", "rules")
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema of one kind of document by itself, for an editor; of all kinds for ""."""
+    whole: dict[str, Any] = json.loads(SCHEMA_PATH.read_text("utf-8"))
+    if not kind:
+        return whole
+    definitions, used, new = whole["$defs"], set(), {kind}
+    while new:
+        used |= new
+        new = {part for name in new for part in _REFERENCE.findall(json.dumps(definitions[name]))} - used
+    head = {"$schema": whole["$schema"], "title": f"claimpost {kind}", "description": whole["description"]}
+    return {**head, "$ref": f"#/$defs/{kind}", "$defs": {name: definitions[name] for name in sorted(used)}}
 
 
 def check(document: Document, kind: str) -> list[ConfigurationError]:

@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from books import FEED, JOURNAL, TABLES, bundle, expense_lines, shown, write_mapping
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
-from etl import config, mapping
+from etl import cli, config, mapping
 from etl.errors import ConfigurationError
 from etl.mapping.dates import local_date, told
 
@@ -291,6 +294,23 @@ def test_b128_only_conditions_hold_conditions_so_nothing_goes_round_in_a_circle(
         return seen
 
     assert {"condition", "test"} == {name for name in reached("journal") if name in reached(name)}
+
+
+@pytest.mark.parametrize("kind", config.KINDS)
+def test_the_schema_of_a_kind_stands_by_itself_and_accepts_the_bundled_documents(kind: str) -> None:
+    told = json.loads(CliRunner().invoke(cli.main, ["mapping", "schema", kind]).stdout)
+    Draft202012Validator.check_schema(told)
+    folder = config.PROJECT / "mappings" / (kind if kind == "rules" else f"{kind}s")
+    documents = [yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader) for path in folder.glob("*.yml")]
+
+    assert documents and all(Draft202012Validator(told).is_valid(document) for document in documents)
+    assert not Draft202012Validator(told).is_valid({**documents[0], "colour": "red"})
+
+
+def test_the_schema_without_a_kind_is_that_of_all() -> None:
+    told = json.loads(CliRunner().invoke(cli.main, ["mapping", "schema"]).stdout)
+
+    assert json.loads(config.SCHEMA_PATH.read_text("utf-8")) == told
 
 
 def test_an_unknown_feed_names_those_there_are(tmp_path: Path) -> None:
