@@ -205,3 +205,9 @@ def test_a_condition_of_too_many_combinations_is_left_alone() -> None:
 
     assert [] == list(conditions.problems({"all": [many, many]}, ("when",)))
     assert [] == list(conditions.unreached([{"all": [many, many]}, many, wide, {"not": wide}], {}))
+
+
+def test_a_choice_behind_very_many_is_left_alone() -> None:
+    many = [{"payer": str(n), "tax_code": str(n)} for n in range(conditions.BOXES_MAX + 1)]
+
+    assert [] == list(conditions.unreached([*many, {}], {}))

@@ -296,6 +296,25 @@ def test_b128_only_conditions_hold_conditions_so_nothing_goes_round_in_a_circle(
     assert {"condition", "test"} == {name for name in reached("journal") if name in reached(name)}
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: " + b"x" * config.YAML_BYTES_MAX, "line 1: larger than 1048576 bytes"),
+        (b"a:\n- " + b"[" * 60 + b"]" * 60, "line 2: more than 20000 nodes, or deeper than 50"),
+        (b"a:\n" + b"- x\n" * 20_001, "line 19998: more than 20000 nodes, or deeper than 50"),
+    ],
+    ids=["bytes", "depth", "nodes"],
+)
+def test_a_document_beyond_the_limits_is_refused(content: bytes, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        config.read_yaml(content, "journals/large.yml")
+
+
+def test_a_byte_order_mark_and_an_empty_document_are_fine() -> None:
+    assert {"a": "0010"} == config.read_yaml(b"\xef\xbb\xbfa: 0010\n", "x.yml")
+    assert {} == config.read_yaml(b"# nothing yet\n", "x.yml")
+
+
 @pytest.mark.parametrize("kind", config.KINDS)
 def test_the_schema_of_a_kind_stands_by_itself_and_accepts_the_bundled_documents(kind: str) -> None:
     told = json.loads(CliRunner().invoke(cli.main, ["mapping", "schema", kind]).stdout)
