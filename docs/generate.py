@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from docs import gallery
 from etl import config
 from etl.errors import CATALOGUE, OUTCOMES
 
@@ -54,6 +55,7 @@ def with_part(readme: str) -> str:
 
 def main() -> None:
     (PROJECT / "docs" / "errors.md").write_text(errors_page(), "utf-8")
+    (PROJECT / "docs" / "mistakes.md").write_text(gallery.page(), "utf-8")
     readme = PROJECT / "README.md"
     readme.write_text(with_part(readme.read_text("utf-8")), "utf-8")
 

@@ -239,6 +239,15 @@ def mapping_check(as_json: bool) -> None:
     sys.exit(3 if problems else 0)
 
 
+@mapping.command("schema")
+@click.argument("kind", required=False, type=click.Choice(["feed", "source", "journal", "target", "rules"]))
+def mapping_schema(kind: str | None) -> None:
+    """Print the JSON Schema of one kind of mapping document, or of all, for an editor."""
+    from etl import config
+
+    _print_json(config.schema(kind or ""))
+
+
 @mapping.command("cases")
 @click.argument("feed")
 @click.option("--rewrite", is_flag=True, help="Write what comes out now below the arrows, for review.")

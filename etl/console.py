@@ -54,6 +54,7 @@ def show_run(result: Mapping[str, Any]) -> None:
     made = f"journals {result['journals']:,} ({result['journal_lines']:,} lines) in {len(result['batches'])} batches"
     answers = f"posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}"
     _OUT.print(f"{made}; {answers}; breaks {result['breaks']:,}", soft_wrap=True)
+    _show_suspense(result)
     if result["nothing_new"]:
         _OUT.print("Nothing new: everything found here was loaded before.")
     if result["strangers"]:
@@ -81,6 +82,14 @@ def _show_outcomes(result: Mapping[str, Any]) -> None:
     for one in result["files_held"]:
         checks = "; ".join(f"{h['check']}: {h['found']}, expected {h['expected']}" for h in one.get("held", []))
         _OUT.print(f"  file held: {one['file']}: {checks}", markup=False, soft_wrap=True)
+
+
+def _show_suspense(result: Mapping[str, Any]) -> None:
+    """A warning for each suspense account that took lines."""
+    for one in result.get("suspense", []):
+        took = f"{one['lines']:,} journal lines, {grouped(one['amount'])} {one['currency']}"
+        words = f"Warning: suspense account {one['account']} of {one['company']} took {took}; add the missing rows"
+        _OUT.print(f"{words} to the tables, then book them off in the ERP.", markup=False, soft_wrap=True)
 
 
 def show_preview(result: Mapping[str, Any]) -> None:

@@ -114,6 +114,8 @@ _ROWS: Final = (
      "Add the company to the feed, or stop the sender exporting it."),
     ("MAPPING_GAP", HOLD, "{field}: no row for {value} in {detail}.", _FINANCE,
      "Add the row to the table, then run the feed again."),
+    ("SUSPENSE_LIMIT", HOLD, "{field}: no row for {value}, and suspense is full: {detail}.", _FINANCE,
+     "Add the rows to the table, or raise lines_max in the journal mapping, then run the feed again."),
     ("REFERENCE", HOLD, "{field} {value!r} is unknown or not valid on the date ({detail}).", _FINANCE,
      "Add or extend it in the table, then run the feed again."),
     ("PERIOD_CLOSED", HOLD, "Period {value} is closed for {detail}.", _FINANCE,

@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import compress, pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +26,11 @@ from etl.errors import ConfigurationError
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Finding = tuple[int, str]  # line, what is wrong
 
 ANY: Final = "*"
 TABLE_ROWS_MAX: Final = 200_000
+VALIDITY: Final = ("valid_from", "valid_to")
 _EVER: Final = ("0001-01-01", "9999-12-31")
 
 
@@ -82,62 +85,109 @@ class Table:
 def read_table(path: Path, key: Sequence[str], values: Sequence[str] = ()) -> Table:
     """Read a table and refuse everything doubtful: unknown columns, overlaps, gaps, duplicates, bad dates.
 
-    Raises ConfigurationError TABLE with file and line.
+    Raises ConfigurationError TABLE with file and line, the first that `scan` finds.
     """
-    records = _records(path)
-    header = records[0][1]
-    _header_fault(path.name, header, [*key, *values])
-    grouped: dict[tuple[str, ...], list[Row]] = {}
-    for line, cells in records[1:]:
-        if len(cells) != len(header):
-            raise _fault(path.name, line, f"{len(cells)} fields, the header has {len(header)}")
-        named = dict(zip(header, cells, strict=True))
-        if any(cell != cell.strip() for cell in cells):
-            raise _fault(path.name, line, "a cell begins or ends with a space, so it would never match")
-        valid_from, valid_to = named.get("valid_from") or _EVER[0], named.get("valid_to") or _EVER[1]
-        if not (_is_date(valid_from) and _is_date(valid_to) and valid_from <= valid_to):
-            raise _fault(path.name, line, f"validity {valid_from!r} to {valid_to!r} is no period of ISO dates")
-        grouped.setdefault(tuple(named[k] for k in key), []).append(Row(valid_from, valid_to, named, line))
-    rows = {k: _in_order(path.name, k, found) for k, found in grouped.items()}
+    table, faults = scan(path, key, values)
+    if faults:
+        raise faults[0]
+    return table
+
+
+def scan(path: Path, key: Sequence[str], values: Sequence[str] = ()) -> tuple[Table, list[ConfigurationError]]:
+    """A table as far as it can be read, and everything doubtful about it in the order of its lines."""
+    found: list[Finding] = []
+    records = _records(path, found)
+    rows: dict[tuple[str, ...], tuple[Row, ...]] = {}
+    if records and not _header_faults(records[0][1], [*key, *values], found):
+        rows = {k: _in_order(k, group, found) for k, group in _grouped(records, key, found).items()}
     masks = sorted({tuple(part == ANY for part in k) for k in rows}, key=lambda m: (sum(m), m))
-    _rank_fault(path.name, rows, masks)
-    return Table(path.name, tuple(key), tuple(header), rows, tuple(masks))
+    found.extend(_rank_faults(rows, masks))
+    table = Table(path.name, tuple(key), tuple(records[0][1]) if records else (), rows, tuple(masks))
+    file = "/".join(path.parts[-2:])
+    return table, [ConfigurationError("TABLE", file=file, line=line, detail=detail) for line, detail in sorted(found)]
 
 
-def _records(path: Path) -> list[tuple[int, list[str]]]:
+def _records(path: Path, found: list[Finding]) -> list[tuple[int, list[str]]]:
+    """The records of a CSV file with their lines; none, and why, when it is no table."""
     try:
         reader = csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), strict=True)
         records = [(reader.line_num, cells) for cells in reader if cells]
-    except OSError as error:
-        raise _fault(path.name, 1, "the table does not exist") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise _fault(path.name, 1, f"not a CSV file in UTF-8 ({error})") from error
-    if not records or len(records) > TABLE_ROWS_MAX:
-        raise _fault(path.name, 1, f"{len(records)} rows; 1 to {TABLE_ROWS_MAX} are allowed")
-    return records
+    except OSError:
+        found.append((1, "the table does not exist"))
+    except UnicodeDecodeError as error:
+        found.append((error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; save the file as UTF-8"))
+    except csv.Error as error:
+        found.append((1, f"not a CSV file ({error})"))
+    else:
+        if records and len(records) <= TABLE_ROWS_MAX:
+            return records
+        found.append((1, f"{len(records)} rows; 1 to {TABLE_ROWS_MAX} are allowed"))
+    return []
 
 
-def _header_fault(file: str, header: Sequence[str], wanted: Sequence[str]) -> None:
+def _header_faults(header: Sequence[str], wanted: Sequence[str], found: list[Finding]) -> bool:
+    before = len(found)
     if len(set(header)) != len(header):
-        raise _fault(file, 1, "a column name stands twice")
-    for column in wanted:
+        found.append((1, "a column name stands twice"))
+    for column in dict.fromkeys(wanted):
         if column not in header:
-            raise _fault(file, 1, f"no column {column!r}; there are {', '.join(header)}")
+            found.append((1, f"no column {column!r}; there are {', '.join(header)}"))
+    for column in header:
+        meant = get_close_matches(column.strip().lower(), VALIDITY, cutoff=0.75)
+        if meant and column not in (*VALIDITY, *wanted):
+            found.append((1, f"column {column!r} is read by nobody; call it {meant[0]}, or something quite different"))
+    return len(found) > before
 
 
-def _in_order(file: str, key: tuple[str, ...], rows: list[Row]) -> tuple[Row, ...]:
+def _grouped(
+    records: Sequence[tuple[int, list[str]]], key: Sequence[str], found: list[Finding]
+) -> dict[tuple[str, ...], list[Row]]:
+    """The rows of each key, as they stand; a row that cannot be read is left out."""
+    header = records[0][1]
+    grouped: dict[tuple[str, ...], list[Row]] = {}
+    for line, cells in records[1:]:
+        faults = list(_row_faults(header, cells, key))
+        found.extend((line, fault) for fault in faults)
+        if not faults:
+            named = dict(zip(header, cells, strict=True))
+            row = Row(named.get("valid_from") or _EVER[0], named.get("valid_to") or _EVER[1], named, line)
+            grouped.setdefault(tuple(named[k] for k in key), []).append(row)
+    return grouped
+
+
+def _row_faults(header: Sequence[str], cells: Sequence[str], key: Sequence[str]) -> Iterator[str]:
+    if len(cells) != len(header):
+        yield f"{len(cells)} fields, the header has {len(header)}"
+        return
+    if any(cell != cell.strip() for cell in cells):
+        yield "a cell begins or ends with a space, so it would never match"
+    named = dict(zip(header, cells, strict=True))
+    for part in (named[k] for k in key):
+        if ANY in part and part != ANY:
+            yield f"{part!r} never matches: only a cell that is {ANY} alone matches anything"
+    valid_from, valid_to = named.get("valid_from") or _EVER[0], named.get("valid_to") or _EVER[1]
+    if not (_is_date(valid_from) and _is_date(valid_to) and valid_from <= valid_to):
+        yield f"validity {valid_from!r} to {valid_to!r} is no period of ISO dates"
+
+
+def _in_order(key: tuple[str, ...], rows: list[Row], found: list[Finding]) -> tuple[Row, ...]:
+    """The rows of one key by their validity, which must follow each other without overlap and gap."""
     ordered = sorted(rows, key=lambda row: (row.valid_from, row.line))
+    shown = ", ".join(key)
     for earlier, later in pairwise(ordered):
-        shown = ", ".join(key)
-        if later.valid_from <= earlier.valid_to:
+        if (earlier.valid_from, earlier.valid_to) == (later.valid_from, later.valid_to):
+            found.append((later.line, f"{shown} stands twice, also on line {earlier.line}; delete one"))
+        elif later.valid_from <= earlier.valid_to:
             detail = f"{shown} overlaps line {earlier.line}; end one the day before the other begins"
-            raise _fault(file, later.line, detail)
-        if _next_day(earlier.valid_to) != later.valid_from:
-            raise _fault(file, later.line, f"{shown} has a gap after line {earlier.line} ({earlier.valid_to})")
+            found.append((later.line, detail))
+        elif _next_day(earlier.valid_to) != later.valid_from:
+            found.append((later.line, f"{shown} has a gap after line {earlier.line} ({earlier.valid_to})"))
     return tuple(ordered)
 
 
-def _rank_fault(file: str, rows: Mapping[tuple[str, ...], tuple[Row, ...]], masks: Sequence[tuple[bool, ...]]) -> None:
+def _rank_faults(
+    rows: Mapping[tuple[str, ...], tuple[Row, ...]], masks: Sequence[tuple[bool, ...]]
+) -> Iterator[Finding]:
     """Two keys with equally many `*` that could match the same value leave the choice open: refuse them."""
     by_mask: dict[tuple[bool, ...], list[tuple[str, ...]]] = {mask: [] for mask in masks}
     for key in rows:
@@ -150,7 +200,10 @@ def _rank_fault(file: str, rows: Mapping[tuple[str, ...], tuple[Row, ...]], mask
                 a = first.get(tuple(compress(b, named)))
                 if a is not None:
                     line = max(rows[a][0].line, rows[b][0].line)
-                    raise _fault(file, line, f"{a} and {b} match the same value equally well; make one more specific")
+                    yield (
+                        line,
+                        f"{', '.join(a)} and {', '.join(b)} match the same value equally well; make one more specific",
+                    )
 
 
 def _is_date(text: str) -> bool:
@@ -165,10 +218,6 @@ def _next_day(text: str) -> str:
     return text if day == datetime.date.max else (day + datetime.timedelta(days=1)).isoformat()
 
 
-def _fault(file: str, line: int, detail: str) -> ConfigurationError:
-    return ConfigurationError("TABLE", file=file, line=line, detail=detail)
-
-
 # --- conditions
 
 
@@ -176,7 +225,8 @@ def matches(condition: Mapping[str, Any], frame: pd.DataFrame) -> Bools:
     """Which rows meet a condition: every field of it must hold; `any`, `all` and `not` combine conditions.
 
     A field's test is a text (equal), a list (one of), a word (present, missing, zero, not zero, positive, negative)
-    or a mapping of tests (equal, in, prefix, above, below, from, to, not). Amounts compare in minor units.
+    or a mapping of tests (equal, in, prefix, above, below, from, to, present, not). Amounts compare in minor units,
+    dates as ISO text; an empty text is neither above nor below anything.
     """
     out = np.ones(len(frame), dtype=bool)
     for name, test in condition.items():
@@ -210,12 +260,11 @@ _TEXT_TESTS: Final[dict[str, Callable[[str, Any], bool]]] = {
     "in": lambda text, wanted: text in wanted,
     "prefix": lambda text, wanted: text.startswith(wanted),
     "above": lambda text, wanted: text > wanted,
-    "below": lambda text, wanted: text < wanted,
-    "from": lambda text, wanted: text >= wanted,
-    "to": lambda text, wanted: text <= wanted,
+    "below": lambda text, wanted: "" < text < wanted,
+    "from": lambda text, wanted: text != "" and text >= wanted,
+    "to": lambda text, wanted: "" < text <= wanted,
     "present": lambda text, wanted: (text != "") == (wanted == "yes"),
 }
-TESTS: Final = tuple(sorted({*_TEXT_TESTS, *_NUMBER_TESTS, "not"}))
 
 
 def _holds(test: Any, column: pd.Series) -> Bools:

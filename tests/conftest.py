@@ -24,6 +24,10 @@ settings.load_profile("claimpost")
 _NUMBER = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-gallery", action="store_true", help="Write what mapping check says now (test_gallery).")
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a running PostgreSQL, with {database} where the database's name goes."""

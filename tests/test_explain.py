@@ -52,7 +52,7 @@ def test_a_line_names_its_cells_its_rule_and_the_table_rows_that_decided(home: P
     assert (True, "expenses_2026-02_001.csv", 2) == (found["made_again_equal"], found["source_file"], part["file_line"])
     assert ("100.00", "100.00", "100.00 CNY") == (line["amount"], line["explained"], line["base"])
     assert ("106.00", "V6", "0020") == tuple(part["source"][name] for name in ("Amount", "Tax Code", "Cost Center"))
-    assert part["rule"].startswith("group_expense.yml line ")
+    assert part["rule"].startswith("journals/group_expense.yml line ")
     assert "amount: gross less reclaimable tax, on the debit side" in part["why"]
     assert [step for step in part["why"] if step.startswith("account: tables/sample_account.csv line ")] != []
     assert "cost_center: tables/sample_cost_center.csv line 3: CN01, 0020 for CN01, 0020 gives '0020'" in part["why"]

@@ -109,7 +109,7 @@ def test_codes_stay_text_and_a_byte_order_mark_is_no_part_of_the_header(tmp_path
     [
         pytest.param(
             "type,account\nTAXI,1\nTAXI,1\n",
-            "TABLE line 3: TAXI overlaps line 2; end one the day before the other begins",
+            "TABLE line 3: TAXI stands twice, also on line 2; delete one",
             id="B129 duplicate row",
         ),
         pytest.param(
@@ -139,7 +139,7 @@ def test_codes_stay_text_and_a_byte_order_mark_is_no_part_of_the_header(tmp_path
         ("type,type,account\nTAXI,a,1\n", "TABLE line 1: a column name stands twice"),
         ("type,konto\nTAXI,1\n", "TABLE line 1: no column 'account'; there are type, konto"),
         ("", "TABLE line 1: 0 rows; 1 to 200000 are allowed"),
-        ('type,account\n"TAXI,1\n', "TABLE line 1: not a CSV file in UTF-8 (unexpected end of data)"),
+        ('type,account\n"TAXI,1\n', "TABLE line 1: not a CSV file (unexpected end of data)"),
     ],
 )
 def test_a_doubtful_table_is_refused_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
@@ -150,7 +150,7 @@ def test_a_table_that_is_not_there_or_not_utf_8_is_refused(tmp_path: Path) -> No
     with pytest.raises(ConfigurationError, match=r"accounts\.csv line 1: the table does not exist"):
         lookup.read_table(tmp_path / "accounts.csv", ["type"])
     (tmp_path / "accounts.csv").write_bytes("type,account\n差旅,1\n".encode("gb18030"))
-    with pytest.raises(ConfigurationError, match="not a CSV file in UTF-8"):
+    with pytest.raises(ConfigurationError, match="line 2: not UTF-8; save the file as UTF-8"):
         lookup.read_table(tmp_path / "accounts.csv", ["type"])
 
 
@@ -161,7 +161,7 @@ def test_a_last_day_of_time_is_followed_by_nothing(tmp_path: Path) -> None:
 
 def test_b127_rows_of_equal_rank_that_match_the_same_line_are_refused(tmp_path: Path) -> None:
     text = "company,type,account\nCN01,*,1\n*,TAXI,2\n"
-    keys = "('CN01', '*') and ('*', 'TAXI')"
+    keys = "CN01, * and *, TAXI"
     expected = f"TABLE line 3: {keys} match the same value equally well; make one more specific"
 
     assert expected == refusal(tmp_path, text, ["company", "type"], ["account"])
@@ -245,8 +245,8 @@ CONDITIONS: list[tuple[dict[str, Any], str]] = [
     ({"expense_type": {"prefix": "HOTEL", "not": "HOTEL"}}, "00010"),
     ({"expense_type": {"above": "MEAL"}}, "01000"),
     ({"expense_type": {"from": "MEAL"}}, "01100"),
-    ({"expense_type": {"below": "MEAL"}}, "10011"),
-    ({"expense_type": {"to": "MEAL"}}, "10111"),
+    ({"expense_type": {"below": "MEAL"}}, "10010"),
+    ({"expense_type": {"to": "MEAL"}}, "10110"),
     ({"invoice_no": "present"}, "01101"),
     ({"invoice_no": "missing"}, "10010"),
     ({"invoice_no": {"present": "no"}}, "10010"),

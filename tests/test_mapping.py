@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
-from books import FEED, GL, JOURNAL, TABLES, bundle, expense_lines, shown, write_mapping
+import yaml
+from books import FEED, JOURNAL, TABLES, bundle, expense_lines, shown, write_mapping
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
-from etl import mapping
+from etl import cli, config, mapping
 from etl.errors import ConfigurationError
-from etl.mapping.apply import local_date
+from etl.mapping.dates import local_date, told
 
 
 def refused(folder: Path, **changed: str) -> str:
@@ -65,6 +70,97 @@ def test_b95_local_dates_at_the_edge_of_summer_time() -> None:
     assert "2026-03-28" == local_date("2026-03-28", "Europe/Berlin")
 
 
+RULES = {
+    "approved_at": "2026-02-11",
+    "{field: transaction_date}": "2026-02-03",
+    "{field: transaction_date, to: month_end}": "2026-02-28",
+    "{field: approved_at, to: month_start}": "2026-02-01",
+    "{field: submitted_at, to: next_month_start}": "2026-03-01",
+    "{latest: [transaction_date, submitted_at, start_date]}": "2026-02-09",
+    "{earliest: [submitted_at, transaction_date]}": "2026-02-03",
+    "{field: transaction_date, not_before: submitted_at}": "2026-02-09",
+    "{field: approved_at, not_after: submitted_at}": "2026-02-09",
+    "{field: approved_at, to: month_end, not_after: approved_at}": "2026-02-11",
+    "{field: approved_at, not_before: start_date, not_after: start_date}": "2026-02-11",
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_b95_the_posting_date_by_rule(tmp_path: Path, rule: str) -> None:
+    """Approved at 01:30 on the 11th in Shanghai, submitted on the 9th, spent on the 3rd; no start date."""
+    journal = JOURNAL.replace("posting_date: approved_at", f"posting_date: {rule}")
+    header = "transaction_date submitted_at approved_at start_date gross_minor"
+    lines = expense_lines(f"{header}\n 2026-02-03 2026-02-09T01:00:00Z 2026-02-10T17:30:00Z . 1")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert [f"{RULES[rule]} {RULES[rule][:7]}"] == shown(applied.lines, "posting_date", "period")
+
+
+@pytest.mark.parametrize(("rule", "posted"), [("field", "2026-02-05"), ("earliest", "2026-02-03")])
+def test_all_lines_of_a_journal_are_posted_on_one_day(tmp_path: Path, rule: str, posted: str) -> None:
+    asked = "transaction_date" if rule == "field" else "[transaction_date]"
+    journal = JOURNAL.replace("posting_date: approved_at", f"posting_date: {{{rule}: {asked}}}")
+    lines = expense_lines(
+        "report_id transaction_date gross_minor\n R1 2026-02-03 1\n R2 2026-02-09 1\n R1 2026-02-05 1\n R1 . 1"
+    )
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert [posted, "2026-02-09", posted, posted] == applied.lines["posting_date"].tolist()
+
+
+def test_a_report_without_the_dates_of_the_rule_is_quarantined(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("posting_date: approved_at", "posting_date: {latest: [submitted_at, start_date]}")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("submitted_at gross_minor\n . 1"))
+
+    assert ["MISSING submitted_at and start_date"] == shown(applied.rejects, "code", "field")
+
+
+def test_a_date_rule_is_told_with_the_dates_it_read() -> None:
+    rule = {"latest": ["submitted_at", "start_date"], "to": "month_end", "not_before": "approved_at"}
+    moments = {"submitted_at": "2026-02-09T01:00:00Z", "start_date": "", "approved_at": "2026-02-10T01:00:00Z"}
+    latest = "the latest of submitted_at 2026-02-09T01:00:00Z, start_date (empty)"
+
+    assert f"{latest}, to month end, not before approved_at 2026-02-10T01:00:00Z" == told(rule, moments)
+
+
+def test_an_account_may_be_valid_by_the_posting_date(tmp_path: Path) -> None:
+    journal = JOURNAL.replace("valid_by: transaction_date", "valid_by: posting_date")
+    lines = expense_lines("transaction_date approved_at gross_minor\n 2026-01-31 2026-01-31T16:00:00Z 1")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert "6602" == applied.parts["account"].iat[0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        ('max: "6"', "打车去机场吧"),
+        ('max: "6", unit: characters, overflow: truncate', "打车去机场吧"),
+        ('max: "6", unit: bytes, encoding: gb18030', "打车去"),
+        ('max: "6", unit: bytes, encoding: utf-8', "打车"),
+        ('max: "5", unit: bytes, encoding: gb18030', "打车"),
+    ],
+)
+def test_a_text_is_cut_between_two_characters(tmp_path: Path, limit: str, text: str) -> None:
+    for form in ("field: description", 'template: "{description}"', "choose: [{field: description}]"):
+        journal = JOURNAL.replace('{template: "{expense_type} {description}"}', f"{{{form}, {limit}}}")
+        lines = expense_lines("description gross_minor\n 打车去机场吧司机 1")
+        applied = mapping.apply(bundle(tmp_path / form[:5], journals=journal), lines)
+
+        assert text == applied.parts["text"].iat[0]
+
+
+def test_a_key_that_is_too_long_holds_the_report(tmp_path: Path) -> None:
+    limit = "{field: cost_center, max: '4', unit: bytes, encoding: gb18030, overflow: error}"
+    journal = JOURNAL.replace("{field: cost_center}", limit)
+    lines = expense_lines("cost_center gross_minor\n 00100 1\n 0010 1\n 部门 1\n 部门1 1")
+    applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
+
+    assert ["1 KEY_OVERFLOW 00100", "4 KEY_OVERFLOW 部门1"] == shown(applied.rejects, "line_no", "code", "value")
+    reason = "expense.cost_center '00100' is longer than the ERP's 4 bytes of gb18030."
+    assert reason == applied.rejects["reason"].iat[0]
+
+
 def test_b97_a_closed_period_holds_the_report(tmp_path: Path) -> None:
     lines = expense_lines("company approved_at gross_minor\n C1 2026-01-10 1\n C1 2026-09-10 1\n C1 2026-02-10 1")
     applied = mapping.apply(bundle(tmp_path), lines)
@@ -77,7 +173,7 @@ def test_b97_a_closed_period_moves_to_the_next_open_one_if_the_policy_says_so(tm
     lines = expense_lines("approved_at gross_minor\n 2026-01-10 1\n 2026-09-10 1")
     applied = mapping.apply(bundle(tmp_path, journals=journal), lines)
 
-    assert ["2026-02-01", "0001-01-01"] == applied.lines["posting_date"].tolist()
+    assert ["2026-02-01", "2026-09-10"] == applied.lines["posting_date"].tolist()
     assert ["2 PERIOD_CLOSED"] == shown(applied.rejects, "line_no", "code")
 
 
@@ -168,33 +264,11 @@ def test_the_digest_changes_with_any_table_and_with_nothing_else(tmp_path: Path)
 
 
 MISTAKES = {
-    "an unknown feed option": ({"feeds": FEED + "colour: red\n"}, "SCHEMA tiny.yml line 20: document:"),
-    "a reference that does not end with its field": ({"feeds": FEED.replace("checks: {}", "checks: {references: {cost_center: {file: account.csv, key: [expense_type]}}}")}, "checks.references.cost_center: the key must be fields of an expense line and end with cost_center"),
-    "a currency that is none": ({"feeds": FEED.replace("base_currency: CNY, time_zone: Asia/Shanghai, reversal_style: swap", "base_currency: ABC, time_zone: Asia/Shanghai, reversal_style: swap")}, "line 10: companies.C1.base_currency: 'ABC' is no currency"),
-    "a time zone that is none": ({"feeds": FEED.replace('time_zone: Asia/Shanghai\nsource', 'time_zone: Mars/North\nsource')}, "line 7: time_zone: 'Mars/North' is no time zone"),
-    "a company's time zone that is none": ({"feeds": FEED.replace("time_zone: Asia/Shanghai, reversal_style: red", "time_zone: ../x, reversal_style: red")}, "companies.C2.time_zone: '../x' is no time zone"),
-    "a company without a target": ({"feeds": FEED.replace("[C2]", "[C9]")}, "company C2 must have exactly one target"),
-    "a file pattern that is none": ({"feeds": FEED.replace("'.*[.]csv'", "'['")}, "source.files: no regular expression"),
-    "a source that does not exist": ({"feeds": FEED.replace("mapping: tiny", "mapping: big")}, "there is no sources/big.yml"),
-    "a posting date that is no date": ({"journals": JOURNAL.replace("posting_date: approved_at", "posting_date: merchant")}, "line 4: posting_date: 'merchant' is no date"),
-    "a key that is no field": ({"journals": JOURNAL.replace("key: [tax_code]", "key: [colour]"), "tax": "colour,reclaimable_pct\nred,1\n"}, "line 10: tables.tax: no field 'colour'"),
-    "a table not declared": ({"journals": JOURNAL.replace("account: {table: counter}", "account: {table: contra}")}, "line 27: lines.2.account: no table 'contra'"),
-    "a field not known": ({"journals": JOURNAL.replace("{field: cost_center}", "{field: colour}")}, "line 17: lines.0.cost_center: no field 'colour'"),
-    "a template field not known": ({"journals": JOURNAL.replace("{report_id} {employee_id}", "{colour}")}, "line 6: description: no field 'colour'"),
-    "a company attribute missing": ({"journals": JOURNAL.replace('account: {value: "2221"}', "account: {company: vat_account}")}, "company C1 has no 'vat_account' in tiny.yml"),
-    "a choice never reached": ({"journals": JOURNAL.replace("[{when: {payer: CARD}, value: Card}, {value: Payable}]", "[{value: Payable}, {when: {payer: CARD}, value: Card}]")}, "lines.2.text.choose.1: is never reached"),
-    "a condition on no field": ({"journals": JOURNAL.replace("when: {payer: CARD}", "when: {any: [{colour: red}], not: {payer: X}}")}, "no field 'colour'"),
-    "only debits": ({"journals": JOURNAL.replace("side: credit", "side: debit")}, "at least one debit and one credit"),
-    "a tax table not declared": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: {table: vat}")}, "line 11: reclaimable_tax: no table 'vat'"),
-    "rates without a rounding account": ({"journals": JOURNAL.replace("rounding: {account: {company: rounding}, limit_minor: \"2\"}", "")}, "rates need a `rounding` account"),
-    "B90 a rate that is inverted": ({"rates": TABLES["rates"] + "USD,CNY,0.14,2026-03-01,\n"}, "TABLE rates.csv line 4: rate '0.14' is more than 20 % from the one before"),
-    "B90 a rate of nothing": ({"rates": TABLES["rates"].replace("7.1", "0")}, "TABLE rates.csv line 2: rate '0' is no positive decimal"),
-    "a target column of no field": ({"gl": GL.replace("text: {field: text", "text: {field: colour")}, "columns.text: no journal field 'colour'"),
-    "a table that is missing": ({"journals": JOURNAL.replace("file: tax.csv", "file: vat.csv")}, "TABLE vat.csv line 1: the table does not exist"),
-    "B128 a table that falls back on another": ({"journals": JOURNAL.replace("account: {table: account}", "account: {table: account, else: {table: counter}}")}, "SCHEMA tiny.yml line 16: lines.0.account"),
-    "B128 a table that is itself the key of another": ({"journals": JOURNAL.replace("key: [expense_type]", "key: [{table: counter}]")}, "SCHEMA tiny.yml line 8: tables.account.key.0"),
-    "B128 a document that holds itself": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: &tax {table: *tax}")}, "YAML tiny.yml line 11"),
-    "two keys of one name": ({"journals": JOURNAL + "source: again\n"}, "YAML tiny.yml line 33: key 'source' stands twice"),
+    "B90 a rate that is inverted": ({"rates": TABLES["rates"] + "USD,CNY,0.14,2026-03-01,\n"}, "TABLE tables/rates.csv line 4: rate '0.14' is more than 20 % from the one before"),
+    "B90 a rate of nothing": ({"rates": TABLES["rates"].replace("7.1", "0")}, "TABLE tables/rates.csv line 2: rate '0' is no positive decimal"),
+    "B128 a table that falls back on another": ({"journals": JOURNAL.replace("account: {table: account}", "account: {table: account, else: {table: counter}}")}, "SCHEMA journals/tiny.yml line 16: lines.0.account"),
+    "B128 a table that is itself the key of another": ({"journals": JOURNAL.replace("key: [expense_type]", "key: [{table: counter}]")}, "SCHEMA journals/tiny.yml line 8: tables.account.key.0"),
+    "B128 a document that holds itself": ({"journals": JOURNAL.replace("reclaimable_tax: {table: tax}", "reclaimable_tax: &tax {table: *tax}")}, "YAML journals/tiny.yml line 11"),
 }  # fmt: skip
 
 
@@ -207,6 +281,55 @@ def test_a_mistake_in_a_mapping_is_refused_with_file_line_and_reason(tmp_path: P
     assert text.endswith(
         ("Correct the line; mappings/README.md lists what may stand there.", "Correct the row.", "Correct the line.")
     )
+
+
+def test_b128_only_conditions_hold_conditions_so_nothing_goes_round_in_a_circle() -> None:
+    """The references of the schema, from a journal mapping on: the only way back to oneself is a condition or test."""
+    parts = json.loads(config.SCHEMA_PATH.read_text("utf-8"))["$defs"]
+    held = {name: set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(part))) for name, part in parts.items()}
+
+    def reached(name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+        for other in held[name] - seen:
+            seen = reached(other, seen | {other})
+        return seen
+
+    assert {"condition", "test"} == {name for name in reached("journal") if name in reached(name)}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: " + b"x" * config.YAML_BYTES_MAX, "line 1: larger than 1048576 bytes"),
+        (b"a:\n- " + b"[" * 60 + b"]" * 60, "line 2: more than 20000 nodes, or deeper than 50"),
+        (b"a:\n" + b"- x\n" * 20_001, "line 19998: more than 20000 nodes, or deeper than 50"),
+    ],
+    ids=["bytes", "depth", "nodes"],
+)
+def test_a_document_beyond_the_limits_is_refused(content: bytes, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        config.read_yaml(content, "journals/large.yml")
+
+
+def test_a_byte_order_mark_and_an_empty_document_are_fine() -> None:
+    assert {"a": "0010"} == config.read_yaml(b"\xef\xbb\xbfa: 0010\n", "x.yml")
+    assert {} == config.read_yaml(b"# nothing yet\n", "x.yml")
+
+
+@pytest.mark.parametrize("kind", config.KINDS)
+def test_the_schema_of_a_kind_stands_by_itself_and_accepts_the_bundled_documents(kind: str) -> None:
+    told = json.loads(CliRunner().invoke(cli.main, ["mapping", "schema", kind]).stdout)
+    Draft202012Validator.check_schema(told)
+    folder = config.PROJECT / "mappings" / (kind if kind == "rules" else f"{kind}s")
+    documents = [yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader) for path in folder.glob("*.yml")]
+
+    assert documents and all(Draft202012Validator(told).is_valid(document) for document in documents)
+    assert not Draft202012Validator(told).is_valid({**documents[0], "colour": "red"})
+
+
+def test_the_schema_without_a_kind_is_that_of_all() -> None:
+    told = json.loads(CliRunner().invoke(cli.main, ["mapping", "schema"]).stdout)
+
+    assert json.loads(config.SCHEMA_PATH.read_text("utf-8")) == told
 
 
 def test_an_unknown_feed_names_those_there_are(tmp_path: Path) -> None:

@@ -355,5 +355,5 @@ def test_a_mistake_in_a_tree_is_named_with_file_and_line(tmp_path: Path, old: st
 
     with pytest.raises(ConfigurationError) as caught:
         bundle(tmp_path, feeds=FEEDS, gl=text.replace(old, new, 1))
-    assert f"SCHEMA gl.yml line {number}: " in str(caught.value)
+    assert f"SCHEMA targets/gl.yml line {number}: " in str(caught.value)
     assert said in str(caught.value)

@@ -31,9 +31,11 @@ def test_a_wildcard_row_shows_itself_and_what_it_was_asked(tmp_path: Path) -> No
 
 
 def test_a_field_a_constant_and_a_template_name_their_place_in_the_mapping(tmp_path: Path) -> None:
-    assert ["tiny.yml line 17: cost_center of the expense line, '0010'"] == told(tmp_path / "a", "cost_center")
-    assert ["tiny.yml line 22: always '2221'"] == told(tmp_path / "b", "account", rule=1)
-    assert ["tiny.yml line 18: template '{expense_type} {description}' gives 'TAXI'"] == told(tmp_path / "c", "text")
+    assert ["journals/tiny.yml line 17: cost_center of the expense line, '0010'"] == told(tmp_path / "a", "cost_center")
+    assert ["journals/tiny.yml line 22: always '2221'"] == told(tmp_path / "b", "account", rule=1)
+    assert ["journals/tiny.yml line 18: template '{expense_type} {description}' gives 'TAXI'"] == told(
+        tmp_path / "c", "text"
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,13 +49,13 @@ def test_a_choice_says_which_and_why(tmp_path: Path, payer: str, steps: list[str
     found = told(tmp_path, "text", rule=2, table=f"payer gross_minor\n {payer} 4500")
 
     assert steps == [step.split(": ", 1)[1] for step in found]
-    assert {"tiny.yml line 29"} == {step.split(": ", 1)[0] for step in found}
+    assert {"journals/tiny.yml line 29"} == {step.split(": ", 1)[0] for step in found}
 
 
 def test_a_company_attribute_names_the_feed(tmp_path: Path) -> None:
     journal = JOURNAL.replace("account: {table: account}", "account: {company: rounding}", 1)
 
-    assert ["tiny.yml line 10: rounding of company C1 is '6699'"] == told(tmp_path, "account", journal)
+    assert ["feeds/tiny.yml line 10: rounding of company C1 is '6699'"] == told(tmp_path, "account", journal)
 
 
 def test_no_row_and_no_choice_are_said_too(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from etl import mapping, model
 from etl.journal import headers, lines
-from etl.mapping.parts import ACCRUAL
+from etl.mapping.posting import ACCRUAL
 
 Ints = NDArray[np.int64]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from etl import mapping, model, money
 from etl.mapping.apply import DIMENSIONS
-from etl.mapping.parts import ROUNDING
+from etl.mapping.posting import ROUNDING
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

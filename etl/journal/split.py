@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from etl import mapping, model
 from etl.journal import headers, lines
-from etl.mapping.parts import CLEARING
+from etl.mapping.posting import CLEARING
 
 Ints = NDArray[np.int64]
 

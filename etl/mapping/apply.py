@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -15,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from etl import errors, lookup, masking, model
+from etl.mapping import dates, lengths
 from etl.mapping.bundle import Bundle
 
 Ints = NDArray[np.int64]
@@ -28,6 +27,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.found: list[tuple[Ints, str, str, list[str], str]] = []
+        self.in_suspense: list[Ints] = []  # rows that a suspense account took
 
     def add(self, rows: Ints, code: str, field: str, values: list[str], detail: str) -> None:
         if len(rows):
@@ -64,35 +64,48 @@ def with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFr
     """Lines with base_currency, posting_date, period and original_date under the period policy."""
     companies, company_names = model.distinct(lines["company"])
     base = [bundle.company(name, "base_currency") for name in company_names]
-    codes, first = model.groups(lines, ["company", bundle.journal["posting_date"]])
-    pairs = lines[["company", bundle.journal["posting_date"]]].iloc[first].itertuples(index=False, name=None)
-    dates = [local_date(moment, bundle.company(company, "time_zone")) for company, moment in pairs]
-    lines = lines.assign(
-        base_currency=model.spread(base, companies),
-        posting_date=model.spread(dates, codes),
-        period=model.spread([date[:7] for date in dates], codes),
-        original_date=model.spread(dates, codes),
-    )
+    rule = dates.rule_of(bundle.journal)
+    names = dates.fields(rule)
+    codes, first = model.groups(lines, ["company", *names])
+    keys = lines[["company", *names]].iloc[first].itertuples(index=False, name=None)
+    days = [
+        dates.posting_date(rule, dict(zip(names, moments, strict=True)), bundle.company(company, "time_zone"))
+        for company, *moments in keys
+    ]
+    posted = _one_of_a_journal(rule, lines, model.spread(days, codes))
+    empty = np.flatnonzero((posted == "").to_numpy(dtype=bool))
+    faults.add(empty, "MISSING", " and ".join(dates.asked(rule)), [""] * len(empty), "")
+    codes, known = model.distinct(posted)
+    period = model.spread([day[:7] for day in known], codes)
+    dated = {"posting_date": posted, "original_date": posted, "period": period}
+    lines = lines.assign(base_currency=model.spread(base, companies), **dated)
     return _with_open_period(bundle, lines, faults) if bundle.periods else lines
 
 
-def local_date(moment: str, time_zone: str) -> str:
-    """The ISO date on which a UTC time falls in a time zone; a plain date stays itself."""
-    if "T" not in moment:
-        return moment
-    utc = datetime.datetime.fromisoformat(moment.replace("Z", "+00:00"))
-    return utc.astimezone(ZoneInfo(time_zone)).date().isoformat()
+def _one_of_a_journal(rule: dates.Rule, lines: pd.DataFrame, days: pd.Series) -> pd.Series:
+    """One date for all lines of a journal: the latest of theirs, or the earliest; as they are where they are equal."""
+    if set(dates.fields(rule)) <= set(model.HEADER_FIELDS):
+        return days
+    journal, first = model.groups(lines, [*model.REPORT_KEY, "document_currency"])
+    codes, known = model.distinct(days)
+    ordered = ["", *sorted({*known} - {""}, reverse="earliest" in rule)]
+    place = {day: number for number, day in enumerate(ordered)}
+    rank = np.array([place[day] for day in known], dtype=np.int64)
+    best = np.zeros(len(first), dtype=np.int64)
+    np.maximum.at(best, journal, rank[codes] if len(codes) else codes)
+    return model.spread(ordered, best[journal])
 
 
 def _with_open_period(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
     codes, first = model.groups(lines, ["company", "period", "posting_date"])
     keys = lines[["company", "period", "posting_date"]].iloc[first].itertuples(index=False, name=None)
     decided = [open_date(bundle, company, period, date) for company, period, date in keys]
-    closed = np.array([not date for date in decided], dtype=bool)
+    days = lines["posting_date"].iloc[first].tolist()
+    closed = np.array([bool(day) and not date for day, date in zip(days, decided, strict=True)], dtype=bool)
     rows = np.flatnonzero(closed[codes]) if len(codes) else np.empty(0, dtype=np.int64)
     values = lines["period"].iloc[rows].tolist()
     faults.add(rows, "PERIOD_CLOSED", "posting_date", values, "its company")
-    shown = [date or "0001-01-01" for date in decided]
+    shown = [date or day for day, date in zip(days, decided, strict=True)]
     return lines.assign(
         posting_date=model.spread(shown, codes), period=model.spread([date[:7] for date in shown], codes)
     )
@@ -129,10 +142,21 @@ def open_date(bundle: Bundle, company: str, period: str, date: str) -> str:
 def evaluate(
     expression: Mapping[str, Any], bundle: Bundle, part: pd.DataFrame, rows: Ints, field: str, faults: Faults
 ) -> pd.Series:
-    """The text of an expression for each row of `part`; a row that gets none is a fault.
+    """The text of an expression for each row of `part`, within its `max`; a row that gets none is a fault.
 
     `rows` are the positions of part's rows in the whole frame, by which faults name their line.
     """
+    found = _or_suspense if "suspense" in expression else _value
+    text = lengths.cut(expression, found(expression, bundle, part, rows, field, faults))
+    long = lengths.too_long(expression, text)
+    shown = masking.masked_texts(text.iloc[long]).tolist()
+    faults.add(rows[long], "KEY_OVERFLOW", field, shown, lengths.told(expression))
+    return text
+
+
+def _value(
+    expression: Mapping[str, Any], bundle: Bundle, part: pd.DataFrame, rows: Ints, field: str, faults: Faults
+) -> pd.Series:
     if "choose" in expression:
         return _choice(expression["choose"], bundle, part, rows, field, faults)
     if "table" in expression:
@@ -146,6 +170,27 @@ def evaluate(
         field_texts: pd.Series = part[expression["field"]].reset_index(drop=True)
         return field_texts
     return fill(expression, part)
+
+
+def _or_suspense(
+    expression: Mapping[str, Any], bundle: Bundle, part: pd.DataFrame, rows: Ints, field: str, faults: Faults
+) -> pd.Series:
+    """The value of an expression; where there is none its suspense account, unless these are too many lines."""
+    policy, tried = expression["suspense"], Faults()
+    found = _value(expression, bundle, part, rows, field, tried)
+    gaps = [gap for gap in tried.found if gap[1] == "MAPPING_GAP"]
+    faults.found += [fault for fault in tried.found if fault[1] != "MAPPING_GAP"]
+    count = sum(len(gap[0]) for gap in gaps)
+    if not count:
+        return found
+    if count > int(policy["lines_max"]):
+        detail = f"{count} lines of the delivery find no account, {policy['lines_max']} may stand on {policy['value']}"
+        for gap in gaps:
+            faults.add(gap[0], "SUSPENSE_LIMIT", field, gap[3], detail)
+        return found
+    taken = np.concatenate([gap[0] for gap in gaps])
+    faults.in_suspense.append(taken)
+    return model.texts(pc.if_else(np.isin(rows, taken), policy["value"], model.utf8(found)))
 
 
 def _looked_up(name: str, bundle: Bundle, part: pd.DataFrame, rows: Ints, field: str, faults: Faults) -> pd.Series:
@@ -183,12 +228,11 @@ def _choice(
 
 
 def fill(expression: Mapping[str, Any], frame: pd.DataFrame) -> pd.Series:
-    """A text template over the frame's columns, without spaces at the ends, cut to `max` characters."""
+    """A text template over the frame's columns, without spaces at the ends, cut to its `max`."""
     pieces = _PIECES.split(expression["template"])
     columns = [model.utf8(frame[p].astype("str")) if i % 2 else p for i, p in enumerate(pieces)]
     if not any(i % 2 for i in range(len(pieces))):
-        return model.spread([pieces[0].strip()], np.zeros(len(frame), dtype=np.int64))
+        text = model.spread([pieces[0].strip()], np.zeros(len(frame), dtype=np.int64))
+        return lengths.cut(expression, text)
     text = pc.utf8_trim_whitespace(model.joined([c for c in columns if not isinstance(c, str) or c], ""))
-    if "max" in expression:
-        text = pc.utf8_slice_codeunits(text, 0, int(expression["max"]))
-    return model.texts(text)
+    return lengths.cut(expression, model.texts(text))

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from etl import clean, config, lookup, model, money
+from etl import clean, config, lookup
 from etl.config import Document
 from etl.errors import ConfigurationError
-from etl.mapping import elements, posting, records, shares, tree
+from etl.mapping import checks, shares
 
-_PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 PERIOD_KEY: Final = ("company", "period")
-RATE_STEP_PCT_MAX: Final = 20
 RATE_KEY: Final = ("document_currency", "base_currency")
 TAX_KEY: Final = ("company", "tax_code")
+# Kind of document -> the check of what its schema cannot see.
+_CHECKS: Final[Mapping[str, Callable[[Document], Iterable[ConfigurationError]]]] = {
+    "feed": checks.feed,
+    "source": clean.check,
+    "journal": checks.journal,
+    "target": checks.target,
+    "rules": checks.rules,
+}
 
 
 @dataclass(frozen=True)
@@ -67,60 +69,142 @@ def load(folder: Path, feed_id: str) -> Bundle:
     names = feed_names(folder)
     if feed_id not in names:
         raise ConfigurationError("UNKNOWN_FEED", value=feed_id, detail=", ".join(names) or "none")
-    feed = config.load(folder / "feeds" / f"{feed_id}.yml", "feed")
-    source = _named(folder, "sources", feed["source"]["mapping"], "source", feed)
-    journal = _named(folder, "journals", feed["journal"], "journal", feed)
-    rules = tuple(_named(folder, "rules", name, "rules", feed) for name in feed.get("rules", []))
-    targets = {e["target"]: _named(folder, "targets", e["target"], "target", feed) for e in feed["targets"]}
-    tables = {
-        name: lookup.read_table(folder / "tables" / use["file"], use["key"], [use["value"]])
-        for name, use in journal.get("tables", {}).items()
-    }
-    for use in feed["checks"].get("references", {}).values():
-        lookup.read_table(folder / "tables" / use["file"], use["key"])
-    periods = _table(folder, feed.get("periods"), PERIOD_KEY, "state")
-    rates = _table(folder, journal.get("rates", {}).get("file"), RATE_KEY, "rate")
-    divided = {name: shares.load(folder / "tables", use) for name, use in journal.get("allocations", {}).items()}
-    taxes = shares.load_taxes(folder / "tables", journal["taxes"]) if "taxes" in journal else None
-    digest = _digest(folder, feed, journal)
-    bundle = Bundle(feed, source, rules, journal, targets, tables, divided, taxes, periods, rates, digest)
-    problems = list(_problems(bundle))
-    if problems:
-        raise problems[0]
+    reading = _Reading(folder)
+    bundle = reading.bundle(feed_id)
+    if bundle is None:
+        raise reading.problems[0]
     return bundle
 
 
 def check(folder: Path) -> list[ConfigurationError]:
-    """Every problem of every feed of a mappings folder; empty when all can be used."""
-    found: list[ConfigurationError] = []
-    for kind in ("feed", "source", "journal", "target", "rules"):
-        sub = kind if kind == "rules" else f"{kind}s"
-        for path in sorted((folder / sub).glob("*.yml")):
-            try:
-                document = config.read_yaml(path.read_bytes(), path.name)
-                faults = config.check(document, kind)
-                found.extend(faults or (_target_problems(document) if kind == "target" else []))
-            except ConfigurationError as error:
-                found.append(error)
-    if found:
-        return found
+    """Every problem of every document and feed of a mappings folder, once; empty when all can be used."""
+    reading = _Reading(folder)
+    for kind in _CHECKS:
+        for path in sorted((folder / _sub(kind)).glob("*.yml")):
+            document = reading.document(kind, path.stem)
+            if kind == "journal" and document is not None:
+                reading.problems += checks.unused_tables(document)
     for feed_id in feed_names(folder):
-        try:
-            load(folder, feed_id)
-        except ConfigurationError as error:
-            found.append(error)
-    return found
+        reading.bundle(feed_id)
+    unique = {str(problem): problem for problem in reading.problems}.values()
+    return sorted(unique, key=lambda problem: (str(problem.facts["file"]), problem.facts["line"]))
 
 
-def _named(folder: Path, sub: str, name: str, kind: str, feed: Document) -> Document:
-    path = folder / sub / f"{name}.yml"
-    if not path.is_file():
-        raise ConfigurationError("SCHEMA", file=feed.file, line=1, field=kind, detail=f"there is no {sub}/{name}.yml")
-    return config.load(path, kind)
+def _sub(kind: str) -> str:
+    return kind if kind == "rules" else f"{kind}s"
 
 
-def _table(folder: Path, name: str | None, key: tuple[str, ...], value: str) -> lookup.Table | None:
-    return lookup.read_table(folder / "tables" / name, key, [value]) if name else None
+class _Reading:
+    """Reads documents and tables of a mappings folder and collects every problem on the way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.problems: list[ConfigurationError] = []
+        self.documents: dict[tuple[str, str], Document | None] = {}
+
+    def bundle(self, feed_id: str) -> Bundle | None:
+        """A feed with everything it names; None when any problem was found."""
+        feed = self.document("feed", feed_id)
+        if feed is None:
+            return None
+        source = self.named("source", feed["source"]["mapping"], feed, ("source", "mapping"))
+        rules = [self.named("rules", name, feed, ("rules", n)) for n, name in enumerate(feed.get("rules", []))]
+        journal = self.named("journal", feed["journal"], feed, ("journal",))
+        targets = {
+            entry["target"]: self.named("target", entry["target"], feed, ("targets", n, "target"))
+            for n, entry in enumerate(feed["targets"])
+        }
+        periods = self.periods(feed)
+        tables, rates = self.tables(journal, feed) if journal is not None else ({}, None)
+        allocations, taxes = self.shares(journal) if journal is not None else ({}, None)
+        if self.problems or source is None or journal is None:
+            return None
+        return Bundle(
+            feed, source, tuple(r for r in rules if r is not None), journal,
+            {name: t for name, t in targets.items() if t is not None}, tables, allocations, taxes, periods, rates,
+            _digest(self.folder, feed, journal),
+        )  # fmt: skip
+
+    def document(self, kind: str, name: str) -> Document | None:
+        """A document that keeps to its schema, checked for what the schema cannot see; each is read once."""
+        if (kind, name) not in self.documents:
+            self.documents[kind, name] = self._document(kind, name)
+        return self.documents[kind, name]
+
+    def _document(self, kind: str, name: str) -> Document | None:
+        document, problems = config.scan(self.folder / _sub(kind) / f"{name}.yml", kind)
+        if problems:
+            self.problems += problems
+            return None
+        if document[kind] != name:
+            detail = f"{document[kind]!r} is not the name of the file; call one like the other"
+            self.problems.append(checks.problem(document, (kind,), detail))
+        self.problems += _CHECKS[kind](document)
+        return document
+
+    def named(self, kind: str, name: str, feed: Document, path: checks.Path) -> Document | None:
+        """A document that the feed names at a place."""
+        if (self.folder / _sub(kind) / f"{name}.yml").is_file():
+            return self.document(kind, name)
+        self.problems.append(checks.problem(feed, path, f"there is no {_sub(kind)}/{name}.yml"))
+        return None
+
+    def table(self, document: Document, path: checks.Path, file: str, key: Iterable[str], *values: str) -> lookup.Table:
+        """A table that a document names at a place."""
+        if (self.folder / "tables" / file).is_file():
+            table, problems = lookup.scan(self.folder / "tables" / file, tuple(key), values)
+        else:
+            table = lookup.Table(file, tuple(key), (), {}, ())
+            problems = [checks.problem(document, path, f"there is no tables/{file}")]
+        self.problems += problems
+        return table
+
+    def periods(self, feed: Document) -> lookup.Table | None:
+        """The accounting periods of a feed; its tables for checks are looked at on the way."""
+        if "tax" in feed["checks"]:
+            tax = self.table(feed, ("checks", "tax"), feed["checks"]["tax"], TAX_KEY, "rate_pct")
+            self.problems += checks.percentages(tax, "rate_pct")
+        for field, use in feed["checks"].get("references", {}).items():
+            self.table(feed, ("checks", "references", field), use["file"], use["key"])
+        if "periods" not in feed:
+            return None
+        periods = self.table(feed, ("periods",), feed["periods"], PERIOD_KEY, "state")
+        self.problems += checks.periods(periods)
+        return periods
+
+    def tables(self, journal: Document, feed: Document) -> tuple[dict[str, lookup.Table], lookup.Table | None]:
+        """The look-up tables of a journal mapping and its rates."""
+        self.problems += checks.attributes(journal, feed)
+        uses = journal.get("tables", {})
+        tables = {
+            name: self.table(journal, ("tables", name), use["file"], use["key"], use["value"])
+            for name, use in uses.items()
+        }
+        reclaimable = journal.get("reclaimable_tax", {}).get("table")
+        if reclaimable in tables:
+            self.problems += checks.percentages(tables[reclaimable], uses[reclaimable]["value"])
+        if "rates" not in journal:
+            return tables, None
+        rates = self.table(journal, ("rates",), journal["rates"]["file"], RATE_KEY, "rate")
+        self.problems += checks.rates(rates)
+        return tables, rates
+
+    def shares(self, journal: Document) -> tuple[dict[str, shares.Shares], shares.Shares | None]:
+        """The tables of the allocations and taxes of a journal mapping."""
+        allocations = {}
+        for name, use in journal.get("allocations", {}).items():
+            key = [*use["key"], shares.PART]
+            table = self.table(journal, ("allocations", name), use["file"], key, shares.SHARE, *use["set"])
+            self.problems += shares.problems(table, use["by"])
+            allocations[name] = shares.of(table, use)
+        if "taxes" not in journal:
+            return allocations, None
+        use = journal["taxes"]
+        columns = (shares.RATE, shares.RECLAIMABLE)
+        table = self.table(journal, ("taxes",), use["file"], [*use["key"], shares.TAX], *columns)
+        for column in columns:
+            self.problems += checks.percentages(table, column)
+        return allocations, shares.of_taxes(table, use)
 
 
 def _digest(folder: Path, feed: Document, journal: Document) -> str:
@@ -136,184 +220,3 @@ def _digest(folder: Path, feed: Document, journal: Document) -> str:
     for name in sorted(set(names)):
         whole.update(f"{name}\x1f{hashlib.sha256((folder / name).read_bytes()).hexdigest()}\x1e".encode())
     return whole.hexdigest()
-
-
-# --- cross-checks: what the schema cannot see
-
-
-def _problems(bundle: Bundle) -> Iterator[ConfigurationError]:
-    yield from clean.check(bundle.source)
-    yield from _feed_problems(bundle)
-    yield from _journal_problems(bundle)
-    for target in bundle.targets.values():
-        yield from _target_problems(target)
-    if bundle.rates:
-        yield from _rate_problems(bundle.rates)
-
-
-def _target_problems(target: Document) -> Iterator[ConfigurationError]:
-    """Columns of fields that no journal has, of an encoding that is none, or without a place in a record of a width."""
-    taken: dict[int, str] = {}
-    width = int(target.get("width", "0"))
-    for name, column in target.get("columns", {}).items():
-        place = ("columns", name)
-        yield from _column_problems(target, place, column)
-        position = int(column.get("pos", "0"))
-        if width and not (0 < position <= width and taken.setdefault(position, name) == name):
-            yield _problem(target, place, f"needs a position of its own, 1 to {width}")
-        if position and not width:
-            yield _problem(target, place, "a position needs the width of the record")
-    for leaf in tree.leaves(target.get("document", {})):
-        yield from _column_problems(target, ("document", *leaf.path), leaf.rule)
-    for path, detail in tree.problems(target.get("document", {})):
-        yield _problem(target, ("document", *path), detail)
-    for at, detail in elements.problems(target["tree"]) if "tree" in target else ():
-        yield _problem(target, at, detail)
-    for at, detail in records.problems(target["records"]) if "records" in target else ():
-        yield _problem(target, at, detail)
-    ack = target["acknowledge"]
-    for part, said in ((("encoding",), target), (("acknowledge", "encoding"), ack)):
-        try:
-            codecs.lookup(said.get("encoding", "utf-8"))
-        except LookupError:
-            yield _problem(target, part, f"no encoding {said['encoding']!r}")
-    if ack["kind"] == "text_inplace" and (
-        target["kind"] != "delimited" or target["quote"] != "none" or "zip" in target
-    ):
-        yield _problem(target, ("acknowledge",), "only a delimited file without quotes or zip can be answered in place")
-    if any("index" in one for one in ack.get("lists", [])) and target["kind"] != "json":
-        yield _problem(target, ("acknowledge", "lists"), "an index counts journals in a json document only")
-    if "records" in target and _blank_bytes(target["encoding"]) not in (0, 1):
-        yield _problem(target, ("encoding",), f"a blank is not one byte in {target['encoding']!r}")
-
-
-def _blank_bytes(encoding: str) -> int:
-    """How many bytes a blank is; 0 where the encoding is none."""
-    try:
-        return len(" ".encode(encoding))
-    except LookupError:
-        return 0
-
-
-def _column_problems(
-    target: Document, place: tuple[str | int, ...], column: Mapping[str, Any]
-) -> Iterator[ConfigurationError]:
-    """What is wrong with one column, wherever it stands."""
-    for detail in elements.rule_problems(column):
-        yield _problem(target, place, detail)
-
-
-def _rate_problems(rates: lookup.Table) -> Iterator[ConfigurationError]:
-    """Rates that are no positive decimals, or that jump from one period to the next: inverted, or a slipped point."""
-    for rows in rates.rows.values():
-        before = None
-        for row in rows:
-            parsed = money.parse_rate(row.cells["rate"])
-            detail = f"rate {row.cells['rate']!r} is no positive decimal"
-            rate = Fraction(parsed[0], 10 ** parsed[1]) if parsed else None
-            if before is not None and rate is not None and abs(rate - before) * 100 > before * RATE_STEP_PCT_MAX:
-                detail = f"rate {row.cells['rate']!r} is more than {RATE_STEP_PCT_MAX} % from the one before"
-                rate = None
-            if rate is None:
-                yield ConfigurationError("TABLE", file=rates.file, line=row.line, detail=detail)
-            before = rate
-
-
-def _feed_problems(bundle: Bundle) -> Iterator[ConfigurationError]:
-    feed = bundle.feed
-    for name, company in feed["companies"].items():
-        path = ("companies", name)
-        if company["base_currency"] not in money.EXPONENT:
-            yield _problem(feed, (*path, "base_currency"), f"{company['base_currency']!r} is no currency of ISO 4217")
-        if not _is_zone(company["time_zone"]):
-            yield _problem(feed, (*path, "time_zone"), f"{company['time_zone']!r} is no time zone")
-        if sum(name in entry["companies"] for entry in feed["targets"]) != 1:
-            yield _problem(feed, ("targets",), f"company {name} must have exactly one target")
-    for field, use in feed["checks"].get("references", {}).items():
-        if use["key"][-1] != field or not all(posting.is_field(column) for column in use["key"]):
-            detail = f"the key must be fields of an expense line and end with {field}"
-            yield _problem(feed, ("checks", "references", field), detail)
-    if not _is_zone(feed["time_zone"]):
-        yield _problem(feed, ("time_zone",), f"{feed['time_zone']!r} is no time zone")
-    try:
-        re.compile(feed["source"]["files"])
-    except re.error as error:
-        yield _problem(feed, ("source", "files"), f"no regular expression: {error}")
-
-
-def _journal_problems(bundle: Bundle) -> Iterator[ConfigurationError]:
-    journal = bundle.journal
-    if model.LINE_FIELDS.get(journal["posting_date"]) not in (model.DATE, model.TIME):
-        yield _problem(journal, ("posting_date",), f"{journal['posting_date']!r} is no date of an expense line")
-    for name, use in journal.get("tables", {}).items():
-        for column in [*use["key"], *([use["valid_by"]] if "valid_by" in use else [])]:
-            if not posting.is_field(column):
-                yield _problem(journal, ("tables", name), f"no field {column!r} of an expense line")
-    for number, line in enumerate(journal["lines"]):
-        for part in ("account", "party", "department", "cost_center", "project", "analysis", "tax_code", "text"):
-            if part in line:
-                yield from _expression_problems(bundle, line[part], ("lines", number, part))
-        yield from _condition_problems(journal, line.get("when", {}), ("lines", number, "when"))
-    yield from _expression_problems(bundle, journal["description"], ("description",))
-    for path, expression in posting.expressions(journal):
-        yield from _expression_problems(bundle, expression, path)
-    for path, detail in posting.problems(bundle):
-        yield _problem(journal, path, detail)
-    if {line["side"] for line in journal["lines"]} != {"debit", "credit"}:
-        yield _problem(journal, ("lines",), "a journal needs at least one debit and one credit line")
-    table = journal.get("reclaimable_tax", {}).get("table")
-    if table is not None and table not in bundle.tables:
-        yield _problem(journal, ("reclaimable_tax",), f"no table {table!r}")
-    if bundle.rates and "rounding" not in journal:
-        yield _problem(journal, ("rates",), "rates need a `rounding` account and limit")
-
-
-def _expression_problems(
-    bundle: Bundle, expression: Mapping[str, Any], path: tuple[str | int, ...]
-) -> Iterator[ConfigurationError]:
-    journal = bundle.journal
-    if "table" in expression and expression["table"] not in bundle.tables:
-        yield _problem(journal, path, f"no table {expression['table']!r}")
-    if "field" in expression and not posting.is_field(expression["field"]):
-        yield _problem(journal, path, f"no field {expression['field']!r} of an expense line")
-    if "company" in expression:
-        lacking = [c for c in bundle.feed["companies"] if not bundle.company(c, expression["company"])]
-        if lacking:
-            yield _problem(
-                journal, path, f"company {lacking[0]} has no {expression['company']!r} in {bundle.feed.file}"
-            )
-    for field in _PLACEHOLDER.findall(expression.get("template", "")):
-        if not posting.is_field(field):
-            yield _problem(journal, path, f"no field {field!r} of an expense line in the template")
-    choices = expression.get("choose", [])
-    for number, choice in enumerate(choices):
-        if "when" not in choice and number < len(choices) - 1:
-            yield _problem(
-                journal, (*path, "choose", number + 1), "is never reached: the choice before it has no `when`"
-            )
-        yield from _condition_problems(journal, choice.get("when", {}), (*path, "choose", number))
-        yield from _expression_problems(bundle, choice, (*path, "choose", number))
-
-
-def _condition_problems(
-    journal: Document, condition: Mapping[str, Any], path: tuple[str | int, ...]
-) -> Iterator[ConfigurationError]:
-    for name, test in condition.items():
-        if name in ("any", "all", "not"):
-            for part in test if isinstance(test, list) else [test]:
-                yield from _condition_problems(journal, part, path)
-        elif not posting.is_field(name):
-            yield _problem(journal, path, f"no field {name!r} of an expense line")
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
-
-
-def _problem(document: Document, path: tuple[str | int, ...], detail: str) -> ConfigurationError:
-    field = ".".join(map(str, path))
-    return ConfigurationError("SCHEMA", file=document.file, line=document.line(*path), field=field, detail=detail)

@@ -11,20 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from etl import lookup, model, money
-from etl.mapping import shares
+from etl.mapping import lengths, shares, suspense
 from etl.mapping.apply import DIMENSIONS, Faults, evaluate, open_date, with_dates
 from etl.mapping.bundle import Bundle
+from etl.mapping.posting import DUE_FROM, DUE_TO, OWN_LINES
 
 Ints = NDArray[np.int64]
 
 # One part: what one rule makes of one expense line, before merging. amount_minor is signed, debit positive; books is
 # the company whose books it stands in.
 PART_COLUMNS: Final = ["line", "rule", "books", "account", *DIMENSIONS, "amount_minor"]
-ROUNDING, DUE_FROM, DUE_TO, CLEARING, ACCRUAL = "rounding", "due_from", "due_to", "clearing", "accrual"
-# Lines that no rule of a mapping writes; each stands on the side of its amount.
-OWN_LINES: Final = (ROUNDING, DUE_FROM, DUE_TO, CLEARING, ACCRUAL)
 CLAIM, BEARER = "claim", "bearer"
-TAX_AMOUNTS: Final = ("tax", "reclaimable_tax", "non_reclaimable_tax")
 
 
 @dataclass(frozen=True)
@@ -228,10 +225,14 @@ def _parts(bundle: Bundle, lines: pd.DataFrame, taxes: Taxes, number: int, fault
         part = part.assign(company=part["bearer"])
     if "allocate" in rule:
         rows, amount, part = _allocated(bundle, rule["allocate"], rows, amount, part, faults)
+    before = len(faults.in_suspense)
     texts = {
         name: evaluate(rule.get(name, {"value": ""}), bundle, part, rows, f"{rule['purpose']}.{name}", faults)
         for name in ("account", *DIMENSIONS)
     }
+    for taken in faults.in_suspense[before:]:
+        text = suspense.marked(texts["text"], np.isin(rows, taken))
+        texts["text"] = lengths.cut(rule.get("text", {}), text)
     return _frame(rows, number, part, texts, amount if rule["side"] == "debit" else -amount)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from etl import model
-
-if TYPE_CHECKING:
-    from etl.mapping.bundle import Bundle
+from etl.mapping import conditions
 
 Path = tuple[str | int, ...]
 Problem = tuple[Path, str]
-DERIVED: Final = ("base_currency", "posting_date", "period", "original_date", "bearer", "claim_company")
 TAX_AMOUNTS: Final = ("tax", "reclaimable_tax", "non_reclaimable_tax")
+ROUNDING, DUE_FROM, DUE_TO, CLEARING, ACCRUAL = "rounding", "due_from", "due_to", "clearing", "accrual"
+# Lines that no rule of a mapping writes; each stands on the side of its amount.
+OWN_LINES: Final = (ROUNDING, DUE_FROM, DUE_TO, CLEARING, ACCRUAL)
 
 
 def expressions(journal: Mapping[str, Any]) -> list[tuple[Path, Mapping[str, Any]]]:
@@ -23,20 +23,28 @@ def expressions(journal: Mapping[str, Any]) -> list[tuple[Path, Mapping[str, Any
     return [((block, name), journal[block][name]) for block, name in places if block in journal]
 
 
-def problems(bundle: Bundle) -> Iterator[Problem]:
+def problems(journal: Mapping[str, Any]) -> Iterator[Problem]:
     """What does not fit together, each with its place in the journal mapping."""
-    journal = bundle.journal
     yield from _groups(journal)
     yield from _taxes(journal)
     yield from _allocations(journal)
     yield from _lines(journal)
-    yield from _periods(bundle)
+
+
+def accruals(journal: Mapping[str, Any], feed: Mapping[str, Any]) -> Iterator[Problem]:
+    """What a company that accrues needs of the journal mapping."""
+    policies = {name: has.get("closed_period", journal["closed_period"]) for name, has in feed["companies"].items()}
+    accruing = [name for name, policy in policies.items() if policy == "accrue"]
+    if accruing and "accrual" not in journal:
+        yield ("closed_period",), f"company {accruing[0]} accrues, which needs an `accrual` account"
+    if accruing and not any(line.get("accrue") == "yes" for line in journal["lines"]):
+        yield ("lines",), f"company {accruing[0]} accrues, but no line has `accrue: yes`"
 
 
 def _groups(journal: Mapping[str, Any]) -> Iterator[Problem]:
     fields = journal.get("one_per", "report")
     for field in fields if isinstance(fields, list) else []:
-        if not is_field(field):
+        if not _is_field(field):
             yield ("one_per",), f"no field {field!r} of an expense line"
     if isinstance(fields, list) and {"report_id", "report_version"} & set(fields):
         yield ("one_per",), "`one_per: report` is one journal for each report"
@@ -58,7 +66,7 @@ def _allocations(journal: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _key(use: Mapping[str, Any], path: Path) -> Iterator[Problem]:
     for column in [*use.get("key", []), *([use["valid_by"]] if "valid_by" in use else [])]:
-        if not is_field(column):
+        if not _is_field(column):
             yield path, f"no field {column!r} of an expense line"
 
 
@@ -75,19 +83,5 @@ def _lines(journal: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("intercompany",), "no line has `books: bearer`"
 
 
-def _periods(bundle: Bundle) -> Iterator[Problem]:
-    journal, companies = bundle.journal, bundle.feed["companies"]
-    accruing = [
-        name for name in companies if (bundle.company(name, "closed_period") or journal["closed_period"]) == "accrue"
-    ]
-    if not accruing:
-        return
-    if "accrual" not in journal:
-        yield ("closed_period",), f"company {accruing[0]} accrues, which needs an `accrual` account"
-    if not any(line.get("accrue") == "yes" for line in journal["lines"]):
-        yield ("lines",), f"company {accruing[0]} accrues, but no line has `accrue: yes`"
-
-
-def is_field(name: str) -> bool:
-    """Whether a name is a field of an expense line, or one that the mapping adds to it."""
-    return name in model.LINE_FIELDS or name in DERIVED
+def _is_field(name: str) -> bool:
+    return name in conditions.KINDS

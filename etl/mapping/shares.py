@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -105,21 +104,15 @@ def divide(shares: Shares, found: Expansion, amounts: Ints, currency: pd.Series)
     return np.where(rest, left[found.origin], fixed), (left != 0) & ((left < 0) != (amounts < 0))
 
 
-def load(folder: Path, use: Mapping[str, Any]) -> Shares:
-    """The parts table of an allocation: its key, `part`, `share`, and the fields it sets. Raises TABLE."""
-    by, sets = use["by"], tuple(use["set"])
-    table = lookup.read_table(folder / use["file"], [*use["key"], PART], [SHARE, *sets])
-    _check(table, by)
-    return Shares(table, _by_key(table), by, sets, use.get("valid_by", ""), use.get("otherwise") == "whole")
+def of(table: lookup.Table, use: Mapping[str, Any]) -> Shares:
+    """The parts of an allocation: its key, `part`, `share`, and the fields it sets."""
+    return Shares(
+        table, _by_key(table), use["by"], tuple(use["set"]), use.get("valid_by", ""), use.get("otherwise") == "whole"
+    )
 
 
-def load_taxes(folder: Path, use: Mapping[str, Any]) -> Shares:
-    """The taxes table: its key, `tax`, `rate_pct`, `reclaimable_pct`. Raises TABLE."""
-    table = lookup.read_table(folder / use["file"], [*use["key"], TAX], [RATE, RECLAIMABLE])
-    for row in _all(table):
-        for column in (RATE, RECLAIMABLE):
-            if not _is_decimal(row.cells[column], negative=False):
-                raise _fault(table, row, f"{column} {row.cells[column]!r} is no decimal of 0 or more")
+def of_taxes(table: lookup.Table, use: Mapping[str, Any]) -> Shares:
+    """The taxes of a code: its key, `tax`, `rate_pct`, `reclaimable_pct`."""
     return Shares(table, _by_key(table), "", (), use.get("valid_by", ""), optional=False)
 
 
@@ -130,17 +123,18 @@ _SHARE: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
 }
 
 
-def _check(table: lookup.Table, by: str) -> None:
+def problems(table: lookup.Table, by: str) -> Iterator[ConfigurationError]:
+    """Shares that are none, and the parts of a key that on some day are not one whole."""
     fits, what = _SHARE[by]
-    for row in _all(table):
-        if not fits(row.cells[SHARE]):
-            raise _fault(table, row, f"share {row.cells[SHARE]!r} is not {what}")
-    for pattern, rows in _by_key(table).items():
+    unfit = [row for rows in table.rows.values() for row in rows if not fits(row.cells[SHARE])]
+    yield from (_fault(table, row, f"share {row.cells[SHARE]!r} is not {what}") for row in unfit)
+    for pattern, rows in _by_key(table).items() if not unfit else ():
         for day in sorted({row.valid_from for row in rows} | {row.valid_to for row in rows}):
             valid = [row for row in rows if row.valid_from <= day <= row.valid_to]
             detail = _wrong(by, valid)
             if detail:
-                raise _fault(table, valid[-1], f"the parts of {', '.join(pattern)} on {day} {detail}")
+                yield _fault(table, valid[-1], f"the parts of {', '.join(pattern)} on {day} {detail}")
+                break
 
 
 def _wrong(by: str, rows: Sequence[lookup.Row]) -> str:
@@ -162,11 +156,6 @@ def _by_key(table: lookup.Table) -> dict[tuple[str, ...], tuple[lookup.Row, ...]
     return {key: tuple(sorted(rows, key=lambda row: row.line)) for key, rows in out.items()}
 
 
-def _all(table: lookup.Table) -> Iterator[lookup.Row]:
-    for rows in table.rows.values():
-        yield from rows
-
-
 def _decimal(text: str) -> tuple[int, int]:
     whole, _, fraction = text.partition(".")
     return int(whole + fraction), len(fraction)
@@ -180,4 +169,4 @@ def _is_decimal(text: str, *, negative: bool) -> bool:
 
 
 def _fault(table: lookup.Table, row: lookup.Row, detail: str) -> ConfigurationError:
-    return ConfigurationError("TABLE", file=table.file, line=row.line, detail=detail)
+    return ConfigurationError("TABLE", file=f"tables/{table.file}", line=row.line, detail=detail)

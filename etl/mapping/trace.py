@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from etl import lookup
 from etl.config import Document
-from etl.mapping.apply import fill
+from etl.mapping.apply import Faults, evaluate, fill
 from etl.mapping.bundle import Bundle
 
 
@@ -21,6 +22,8 @@ def expression(bundle: Bundle, path: tuple[str | int, ...], told: Mapping[str, A
     """
     assert len(line) == 1, "one expense line at a time"
     where = f"{bundle.journal.file} line {bundle.journal.line(*path)}"
+    if "suspense" in told:
+        return _or_suspense(bundle, path, told, line)
     if "choose" in told:
         return _choice(bundle, path, told["choose"], line)
     if "table" in told:
@@ -35,6 +38,18 @@ def expression(bundle: Bundle, path: tuple[str | int, ...], told: Mapping[str, A
     if "field" in told:
         return [f"{where}: {told['field']} of the expense line, {_cell(line, told['field'])!r}"]
     return [f"{where}: template {told['template']!r} gives {fill(told, line).iat[0]!r}"]
+
+
+def _or_suspense(bundle: Bundle, path: tuple[str | int, ...], told: Mapping[str, Any], line: pd.DataFrame) -> list[str]:
+    """The steps without suspense; where they find nothing, the suspense account."""
+    asked = {name: part for name, part in told.items() if name != "suspense"}
+    faults = Faults()
+    evaluate(asked, bundle, line, np.zeros(1, dtype=np.int64), "", faults)
+    steps = expression(bundle, path, asked, line)
+    if not faults.found:
+        return steps
+    at = f"{bundle.journal.file} line {bundle.journal.line(*path, 'suspense')}"
+    return [*steps, f"{at}: suspense, {told['suspense']['value']!r}"]
 
 
 def _choice(

@@ -13,6 +13,7 @@ import pandas as pd
 
 from etl import clean, formats, journal, mapping, model, render, reversal, versions
 from etl.errors import PermanentError
+from etl.mapping import dates
 from validations import rules, schemas
 
 # Invoice keys in, model.INVOICE_COLUMNS of the accepted report versions that claim them out.
@@ -94,14 +95,14 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     gone = lines.loc[(heading == model.WITHDRAWN)[version_of]].reset_index(drop=True)
     closed = np.isin(heading, _SETTLED) | seen["state"].isin(list(withdrawn)).to_numpy(dtype=bool)
     judged = lines.loc[~closed[version_of]].reset_index(drop=True)
-    dates, undated = _withdrawal_dates(bundle, gone, found, verdict.replaced)
+    withdrawals, undated = _withdrawal_dates(bundle, gone, found, verdict.replaced)
     bad = np.isin(judged["source_row"].to_numpy(), found["source_row"].to_numpy())
     claims = _claims(before, gone.loc[~rules.quarantined(gone, undated)])
     policy = rules.check(judged, bundle.feed, bundle.rules, tables, bad, claims)
     rejects = pd.concat([_of_judged(found, judged), verdict.rejects, undated, policy], ignore_index=True)
     accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
     schemas.prove(accepted, schemas.CLEAN)
-    journals, late = _journals(bundle, accepted, verdict.replaced, dates, before.content)
+    journals, late = _journals(bundle, accepted, verdict.replaced, withdrawals, before.content)
     rejects = pd.concat([rejects, late], ignore_index=True)
     held = rules.quarantined(seen, rejects)
     totals = versions.outcome_frame(lines, version_of, seen, _final(verdict.outcomes, held))
@@ -175,19 +176,17 @@ def _withdrawal_dates(
 
     A withdrawn version is not judged otherwise: only what cannot be read of its identity, state or date holds it.
     """
-    field = bundle.journal["posting_date"]
+    fields = dates.asked(dates.rule_of(bundle.journal))
     vital = found[
-        found["field"].isin([*model.REPORT_KEY, "state", field]) & rules.quarantined(found, gone.assign(outcome=""))
+        found["field"].isin([*model.REPORT_KEY, "state", *fields]) & rules.quarantined(found, gone.assign(outcome=""))
     ]
     first = gone.drop_duplicates(model.REPORT_KEY).reset_index(drop=True)
     first = first.loc[_among(first, replaced)].reset_index(drop=True)
-    stated = first[field]
+    stated, faults = first[fields[0]], mapping.Faults()
+    silent = (first[fields] == "").all(axis=1)
     for other in _DATES:
-        stated = stated.where(stated != "", first[other])
-    faults = mapping.Faults()
-    undated = np.flatnonzero((stated == "").to_numpy(dtype=bool))
-    faults.add(undated, "MISSING", field, [""] * len(undated), "")
-    first = mapping.with_dates(bundle, first.assign(**{field: stated}), faults)
+        stated = stated.where(~silent | (stated != ""), first[other])
+    first = mapping.with_dates(bundle, first.assign(**{fields[0]: stated}), faults)
     rejects = pd.concat([vital, faults.rejects(first)], ignore_index=True)
     return first.loc[~rules.quarantined(first, rejects), _DATED], rejects
 

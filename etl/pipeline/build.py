@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from etl import model, money, render, transport, versions
 from etl.errors import HOLD, FileRejected
+from etl.mapping import suspense
 from etl.model import ControlTotals
 from etl.pipeline import booking, decide
 from etl.pipeline.context import Context, code_version
@@ -124,11 +125,13 @@ def _freeze(context: Context, sealed: booking.Sealed, recorded: bool) -> dict[st
     """The store's row of a batch; its frames and sealed bytes go into the batch folder unless it is recorded."""
     if not recorded:
         _write_folder(context, sealed)
-    batch = sealed.batch
+    batch, totals = sealed.batch, batch_totals(sealed)
+    if on_suspense := suspense.uses(context.bundle.journal, sealed.headers, sealed.lines):
+        totals["suspense"] = on_suspense
     return {
         "batch_id": batch.batch_id, "batch_no": batch.batch_no, "target": batch.target, "company": batch.company,
         "period": batch.period, "sha256": hashlib.sha256(sealed.payload).hexdigest(), "folder": batch.batch_id,
-        "journals": len(sealed.headers), "lines": len(sealed.lines), "totals": json.dumps(batch_totals(sealed)),
+        "journals": len(sealed.headers), "lines": len(sealed.lines), "totals": json.dumps(totals),
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from etl import clean, journal, mapping, model, money
 from etl.errors import ConfigurationError
-from etl.mapping import trace
+from etl.mapping import dates, trace
 from etl.pipeline import booking
 from etl.pipeline.context import Context
 from etl.pipeline.extract import LANDING
@@ -121,9 +121,10 @@ def _replay(context: Context, sha256: str, name: str, reports: pd.DataFrame) -> 
 def _posting(context: Context, replay: Replay, head: pd.Series) -> list[str]:
     """How the posting date and the rate came about."""
     bundle, first = context.bundle, replay.lines.iloc[0]
-    field = bundle.journal["posting_date"]
+    rule = dates.rule_of(bundle.journal)
     company = str(head["company"])
-    steps = [f"posting date {head['posting_date']}: {field} {first[field]} in {bundle.company(company, 'time_zone')}"]
+    came = dates.told(rule, {name: str(first[name]) for name in dates.fields(rule)})
+    steps = [f"posting date {head['posting_date']}: {came} in {bundle.company(company, 'time_zone')}"]
     if bundle.periods is not None:
         steps.append(trace.row(bundle.periods, (company, str(head["period"])), "state", ""))
     if head["currency"] != head["base_currency"] and bundle.rates is not None:

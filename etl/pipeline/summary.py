@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from etl import model, money
+from etl.mapping import suspense
 from etl.model import ControlTotals
 from etl.pipeline.context import Context
 from etl.store import Batch, Landing
@@ -35,6 +36,7 @@ def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
     out["files_held"] = [_file(one) for one in unique if one.state == "held"]
     out |= {"journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches)}
     out["batches"] = [batch_summary(b) for b in batches]
+    out["suspense"] = _suspense(batches)
     out |= _answers(context, batches)
     out["conservation"] = {"holds": _same(landed, difference), "landed": shown(landed), "outcomes": shown(difference)}
     out["nothing_new"] = not fresh and not rejected
@@ -57,7 +59,7 @@ def feed_summary(context: Context) -> dict[str, Any]:
         "files_rejected": [_file(one) for one in landings if one.state == "rejected"],
         "files_held": [_file(one) for one in landings if one.state == "held"],
         "journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches),
-        "batches": [batch_summary(b) for b in batches], **_answers(context, batches),
+        "batches": [batch_summary(b) for b in batches], "suspense": _suspense(batches), **_answers(context, batches),
         "conservation": {"holds": _same(landed, difference), "landed": shown(landed), "outcomes": shown(difference)},
         "nothing_new": False,
     }  # fmt: skip
@@ -73,6 +75,11 @@ def batch_summary(batch: Batch) -> dict[str, Any]:
     """One batch as `run --json` and `status --json` show it."""
     names = ("batch_id", "feed_id", "company", "period", "target", "state", "sha256", "journals", "lines")
     return {name: getattr(batch, name) for name in names} | {"debit": dict(batch.totals.get("debit", {}))}
+
+
+def _suspense(batches: Sequence[Batch]) -> list[dict[str, Any]]:
+    """Journal lines and net amount on suspense accounts, per company, account and currency."""
+    return suspense.shown(use for batch in batches for use in batch.totals.get("suspense", []))
 
 
 def _decided_now(context: Context, landing: Landing) -> bool:

@@ -47,6 +47,7 @@ def render(
         "style": css, "style_hash": digest, "tiles": _tiles(reconciliation),
         "kinds": _kinds(reconciliation.breaks),
         "flow": picture.flow(reconciliation), "trend": picture.trend(_with_this(history, reconciliation, at)),
+        "suspense": _records(tables.suspense(summary), tables.SUSPENSE),
         "reasons": tables.quarantine(summary).to_dict("records"), "conserved": not reconciliation.conservation,
     }  # fmt: skip
     template = environment().get_template("report.html")

@@ -88,6 +88,11 @@ QUARANTINE: Final = (
     Column("owner", "owner", width=18), Column("next_step", "next_step", width=60),
 )  # fmt: skip
 
+SUSPENSE: Final = (
+    Column("company", "company", width=10), Column("account", "account"), Column("currency", "currency", width=9),
+    Column("journal_lines", "lines", COUNT, 14), Column("net_debit", "amount_minor", AMOUNT, 20),
+)  # fmt: skip
+
 
 def exact(minor: pd.Series, currency: pd.Series) -> pa.Array:
     """Amounts as decimal text with all decimals of each row's currency; an unknown currency has none."""
@@ -129,6 +134,17 @@ def quarantine(summary: Mapping[str, Any]) -> pd.DataFrame:
     return frame.assign(reports=np.array([count for _, count in reasons], dtype=np.int64))
 
 
+def suspense(summary: Mapping[str, Any]) -> pd.DataFrame:
+    """What stands on suspense accounts: SUSPENSE's fields."""
+    rows = summary.get("suspense", [])
+    columns = {name: model.texts([row[name] for row in rows]) for name in ("company", "account", "currency")}
+    minor = [int(row["amount"].replace(".", "")) for row in rows]  # text_of writes every decimal
+    lines = [row["lines"] for row in rows]
+    return pd.DataFrame({**columns, "lines": lines, "amount_minor": minor}).astype(
+        {"lines": "int64", "amount_minor": "int64"}
+    )
+
+
 def meaning(entry: Entry) -> str:
     """The catalogue's sentence without the facts of one case.
 
@@ -155,7 +171,7 @@ def stage_rows(reconciliation: Reconciliation) -> pd.DataFrame:
 
 
 def workbook(reconciliation: Reconciliation, summary: Mapping[str, Any], told: Verdict, at: str) -> bytes:
-    """The workbook with the sheets Summary, Totals, Documents, Breaks, Moved, Rounding, Quarantine."""
+    """The workbook: Summary, Totals, Documents, Breaks, Moved, Rounding, Quarantine, and Suspense where it was used."""
     content = io.BytesIO()
     options = {
         "constant_memory": True,
@@ -179,6 +195,8 @@ def workbook(reconciliation: Reconciliation, summary: Mapping[str, Any], told: V
         sheets.add("Moved", MOVED, reconciliation.moved)
         sheets.add("Rounding", ROUNDING, reconciliation.rounding)
         sheets.add("Quarantine", QUARANTINE, quarantine(summary))
+        if summary.get("suspense"):
+            sheets.add("Suspense", SUSPENSE, suspense(summary))
     return content.getvalue()
 
 
