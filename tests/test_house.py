@@ -25,6 +25,7 @@ LAYERS = (
         "etl.render",
         "etl.reconcile",
         "etl.report",
+        "etl.shadow",
         "etl.versions",
     ),
     ("etl.transport",),

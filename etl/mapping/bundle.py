@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from etl import clean, config, lookup, model, money
+from etl import clean, config, lookup, model, money, shadow
 from etl.config import Document
 from etl.errors import ConfigurationError
 from etl.mapping import elements, tree
@@ -87,6 +87,17 @@ def load(folder: Path, feed_id: str) -> Bundle:
     return bundle
 
 
+def legacy_profile(folder: Path, name: str) -> Document:
+    """The profile of a legacy journal (mappings/legacy); raises ConfigurationError."""
+    path = folder / "legacy" / f"{name}.yml"
+    if not path.is_file():
+        raise ConfigurationError("SETTING", field="profile", value=name, detail=f"there is no legacy/{name}.yml")
+    profile = config.load(path, "legacy")
+    for problem in shadow.check(profile):
+        raise problem
+    return profile
+
+
 def check(folder: Path) -> list[ConfigurationError]:
     """Every problem of every feed of a mappings folder; empty when all can be used."""
     found: list[ConfigurationError] = []
@@ -99,6 +110,11 @@ def check(folder: Path) -> list[ConfigurationError]:
                 found.extend(faults or (_target_problems(document) if kind == "target" else []))
             except ConfigurationError as error:
                 found.append(error)
+    for path in sorted((folder / "legacy").glob("*.yml")):
+        try:
+            legacy_profile(folder, path.stem)
+        except ConfigurationError as error:
+            found.append(error)
     if found:
         return found
     for feed_id in feed_names(folder):

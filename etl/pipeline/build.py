@@ -20,13 +20,14 @@ from etl.model import ControlTotals
 from etl.pipeline import booking, decide
 from etl.pipeline.context import Context, code_version
 from etl.pipeline.extract import LANDING
+from etl.pipeline.mode import kept_back
 from etl.store import BATCH_COLUMNS, Build, Landing
 
 _OPEN = ("landed", "held")
 
 
 def build(context: Context) -> list[str]:
-    """Build every open landing of the feed; returns the ids of all its batches that are not delivered yet.
+    """Build every open landing of the feed; returns the ids of all its batches that are to be delivered.
 
     A file that cannot be read is rejected and the next one is taken. A delivery that the gate finds unusual is held:
     nothing of it is recorded but its state and the reason, and the next run judges it again. Reports that waited for
@@ -48,7 +49,9 @@ def build(context: Context) -> list[str]:
     for landing in context.store.landings(context.feed_id, ("built",)):
         if landing.totals.get("waiting") and landing.totals.get("mapping_digest") != context.bundle.digest:
             _judge_again(context, landing)
-    return [batch.batch_id for batch in context.store.batches(context.feed_id, ("sealed", "publishing"))]
+    batches = context.store.batches(context.feed_id, ("sealed", "publishing"))
+    kept = kept_back(context.bundle.feed, context.store, batches)
+    return [batch.batch_id for batch in batches if batch.batch_id not in kept]
 
 
 def _build_one(context: Context, landing: Landing) -> None:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from etl import erp, model, report, transport
 from etl.pipeline.context import Context, now
+from etl.pipeline.mode import kept_back
 from etl.pipeline.summary import feed_summary
 from etl.reconcile import OUTCOME_COLUMNS, Reconciliation, explained
 from etl.reconcile import reconcile as compare
@@ -20,13 +21,18 @@ HISTORY = 12
 
 
 def reconcile(context: Context, period: str = "", out: Path | None = None) -> dict[str, Any]:
-    """Compare and report; out: {"feed", "period", "explained", "breaks", "by_code", "counts", "report_files"}.
+    """Compare and report.
 
-    Batches whose journals all agree with the ERP become `reconciled`. The report goes to `out`, by default to the
-    home's reports/<feed>. The feed's summary with its conservation figures is kept under the run's id.
+    Out: {"feed", "period", "explained", "breaks", "by_code", "counts", "kept_back", "report_files"}.
+
+    Batches whose journals all agree with the ERP become `reconciled`; those kept back in shadow are not compared, the
+    legacy interface posts them. The report goes to `out`, by default to the home's reports/<feed>. The feed's summary
+    with its conservation figures is kept under the run's id.
     """
     at, summary = now(), feed_summary(context)
     batches = context.store.batches(context.feed_id, period=period)
+    kept = kept_back(context.bundle.feed, context.store, batches)
+    batches = [batch for batch in batches if batch.batch_id not in kept]
     found = _compare(context, batches, period, at)
     earlier = [_as_history(one) for one in reversed(context.store.reconciliations(context.feed_id, limit=HISTORY))]
     result = _result(context, found, period)
@@ -36,7 +42,7 @@ def reconcile(context: Context, period: str = "", out: Path | None = None) -> di
     context.store.save_reconciliation(context.feed_id, period, result["counts"], result["by_code"])
     _settle(context, batches, found)
     context.store.save_run(context.run_id, context.feed_id, at, now(), summary, summary["conservation"])
-    return {**result, "report_files": [str(path) for path in files]}
+    return {**result, "kept_back": kept, "report_files": [str(path) for path in files]}
 
 
 def _compare(context: Context, batches: list[Batch], period: str, at: str) -> Reconciliation:
@@ -48,6 +54,8 @@ def _compare(context: Context, batches: list[Batch], period: str, at: str) -> Re
     lines = [frame.astype({c: "str" for c in frame.columns if frame[c].dtype == object}) for frame in lines]
     empty = pd.DataFrame({c: model.texts([]) for c in model.JOURNAL_LINE_COLUMNS}).astype(_whole_numbers())
     members = context.store.members(feed_id=context.feed_id, period=period)
+    shadow = members.loc[~members["batch_id"].isin([b.batch_id for b in batches]), "journal_key"]
+    members, journals, outcomes = (f[~f["journal_key"].isin(shadow)] for f in (members, journals, outcomes))
     hours = int(context.bundle.feed["acknowledge_within_hours"])
     return compare(
         outcomes[OUTCOME_COLUMNS], journals[model.JOURNAL_COLUMNS], pd.concat(lines or [empty], ignore_index=True),

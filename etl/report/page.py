@@ -50,12 +50,12 @@ def render(
         "flow": picture.flow(reconciliation), "trend": picture.trend(_with_this(history, reconciliation, at)),
         "reasons": tables.quarantine(summary).to_dict("records"), "conserved": not reconciliation.conservation,
     }  # fmt: skip
-    template = _environment().get_template("report.html")
+    template = environment().get_template("report.html")
     pages = (template.render(**context, **_bounded(reconciliation, summary, rows)).encode("utf-8") for rows in ROWS_MAX)
     return next(page for page in pages if len(page) <= BYTES_MAX)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -78,13 +78,13 @@ def _bounded(reconciliation: Reconciliation, summary: Mapping[str, Any], rows: i
     differing = totals[totals["difference_minor"] != 0]
     return {
         "currencies": currencies[:rows], "currencies_all": len(currencies),
-        "breaks": _records(reconciliation.breaks.head(rows), tables.BREAKS), "breaks_all": len(reconciliation.breaks),
-        "totals": _records(differing.head(rows), tables.TOTALS), "totals_all": len(differing), "cells": len(totals),
+        "breaks": records(reconciliation.breaks.head(rows), tables.BREAKS), "breaks_all": len(reconciliation.breaks),
+        "totals": records(differing.head(rows), tables.TOTALS), "totals_all": len(differing), "cells": len(totals),
         "batches": list(summary["batches"])[:rows], "batches_all": len(summary["batches"]),
     }  # fmt: skip
 
 
-def _records(frame: pd.DataFrame, columns: Sequence[tables.Column]) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame, columns: Sequence[tables.Column]) -> list[dict[str, Any]]:
     """Rows with amounts written out."""
     cells: dict[str, list[Any]] = {}
     for column in columns:
