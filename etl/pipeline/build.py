@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from etl import model, money, render, transport, versions
 from etl.errors import HOLD, FileRejected
 from etl.model import ControlTotals
-from etl.pipeline import booking, decide
+from etl.pipeline import booking, decide, lineage
 from etl.pipeline.context import Context, code_version
 from etl.pipeline.extract import LANDING
 from etl.pipeline.mode import kept_back
@@ -35,7 +35,8 @@ def build(context: Context) -> list[str]:
     """
     for landing in context.store.landings(context.feed_id, _OPEN):
         try:
-            _build_one(context, landing)
+            with lineage.building(context, landing):
+                _build_one(context, landing)
         except FileRejected as error:
             facts = {
                 "line": str(error.facts.get("line", "")),
@@ -48,7 +49,8 @@ def build(context: Context) -> list[str]:
             )
     for landing in context.store.landings(context.feed_id, ("built",)):
         if landing.totals.get("waiting") and landing.totals.get("mapping_digest") != context.bundle.digest:
-            _judge_again(context, landing)
+            with lineage.building(context, landing):
+                _judge_again(context, landing)
     batches = context.store.batches(context.feed_id, ("sealed", "publishing"))
     kept = kept_back(context.bundle.feed, context.store, batches)
     return [batch.batch_id for batch in batches if batch.batch_id not in kept]

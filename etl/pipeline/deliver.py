@@ -11,6 +11,7 @@ from typing import Any
 
 from etl import erp, render, transport
 from etl.errors import ConflictError, PermanentError
+from etl.pipeline import lineage
 from etl.pipeline.context import Context, now
 from etl.pipeline.mode import kept_back
 from etl.store import Batch
@@ -33,7 +34,8 @@ def load(context: Context, batch_id: str) -> str:
     payload = _sealed_bytes(context, batch)
     batch = context.store.begin_delivery(batch_id)
     profile, entry = context.profile(batch.target), context.target_entry(batch.target)
-    DELIVERIES[profile["kind"]](context, batch, payload, profile, entry)
+    with lineage.loading(context, batch):
+        DELIVERIES[profile["kind"]](context, batch, payload, profile, entry)
     return context.store.batch(batch_id).state
 
 
