@@ -1,7 +1,7 @@
 # What one can do here. `make run` and `make test` set everything up by themselves.
 # Needs Python 3.11, 3.12 or 3.13 with pip; PYTHON=/path/to/python chooses one.
 .DEFAULT_GOAL := help
-.PHONY: help run ui test lint bench lock env clean
+.PHONY: help run ui test mutation lint bench lock env clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,6 +27,12 @@ test: $(READY) lint ## everything CI runs: lint, all tests, coverage bars
 	$(PY) -m coverage report --skip-covered --fail-under=100 \
 	  --include='etl/money.py,etl/mapping/*,etl/journal.py,etl/reconcile/*'
 
+MUTANTS ?= etl.money*
+MINUTES ?= 20
+mutation: $(READY) ## do the tests notice a changed line? MUTANTS='etl.journal*' MINUTES=60; the next run goes on
+	@timeout --signal=INT $(MINUTES)m $(VENV)/bin/mutmut run --max-children 2 '$(MUTANTS)' || [ $$? -eq 124 ]
+	@$(VENV)/bin/mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json && $(VENV)/bin/mutmut results
+
 lint: $(READY) ## ruff (also Airflow's own rules on the DAGs) and mypy --strict
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -44,7 +50,7 @@ env: $(READY) ## write .env for `docker compose up`: fresh secrets and keys
 	@$(PY) deploy/make_env.py
 
 clean: ## remove the environment, caches and everything the runs made
-	rm -rf $(VENV) .claimpost .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache claimpost.egg-info
+	rm -rf $(VENV) mutants .claimpost .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache claimpost.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment: uv by pip, the rest by uv, every file of it by its hash; then this package, editable.

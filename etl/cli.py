@@ -7,6 +7,7 @@ rejected, 5 the target refuses, 6 try again. With --json one object goes to stan
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -101,10 +102,11 @@ def _preview(context: Any, out: Path, input_path: Path | None, as_json: bool) ->
 def status(as_json: bool) -> None:
     """List the batches in the store."""
     from etl import config
-    from etl.pipeline.summary import batch_summary
+    from etl.pipeline import mode
     from etl.store import Store
 
-    batches = [batch_summary(batch) for batch in Store.open(config.settings().store_url).batches()]
+    settings = config.settings()
+    batches = mode.listed(settings.mappings, Store.open(settings.store_url))
     if as_json:
         _print_json({"batches": batches})
     else:
@@ -132,6 +134,41 @@ def reconcile(feed: str, period: str, out: Path | None, as_json: bool) -> None:
 
         console.show_reconciliation(result)
     sys.exit(0 if result["explained"] else 1)
+
+
+@main.command()
+@click.argument("feed")
+@click.option("--legacy", default="", metavar="FILE|URL|CONNECTION", help="The journal they posted.")
+@click.option("--profile", default="", help="How to read it: a name under mappings/legacy.")
+@click.option("--period", required=True, metavar="YYYY-MM", help="The accounting period that is compared.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the report files go.")
+@click.option("--sign-off", is_flag=True, help="Let the feed deliver, by the last comparison of the period.")
+@click.option("--by", default="", help="Who signs.")
+@click.option("--reason", default="", help="Why; it is recorded.")
+@_JSON
+def shadow(
+    feed: str, legacy: str, profile: str, period: str, out: Path | None, sign_off: bool, by: str, reason: str,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Compare what we would post with what a legacy interface posted; 1 when a difference is open. Posts nothing."""
+    from etl import console, pipeline
+    from etl.pipeline import shadow as shadowing
+
+    if not re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", period, re.ASCII):
+        raise click.BadParameter("a period is YYYY-MM", param_hint="--period")
+    given = (bool(legacy), bool(profile), bool(by), bool(reason))
+    if given != ((False, False, True, True) if sign_off else (True, True, False, False)):
+        raise click.UsageError("give --legacy and --profile, or --sign-off with --by and --reason")
+    context = pipeline.open(feed)
+    if sign_off:
+        result = shadowing.sign_off(context, period, by, reason)
+    else:
+        result = shadowing.compare(context, legacy, profile, period, out)
+    if as_json:
+        _print_json(result)
+    else:
+        (console.show_sign_off if sign_off else console.show_shadow)(result)
+    sys.exit(0 if sign_off or not result["open"] else 1)
 
 
 @main.command()

@@ -55,6 +55,8 @@ def show_run(result: Mapping[str, Any]) -> None:
     answers = f"posted {result['posted']:,}, rejected {result['rejected']:,}, unknown {result['unknown']:,}"
     _OUT.print(f"{made}; {answers}; breaks {result['breaks']:,}", soft_wrap=True)
     _show_suspense(result)
+    if result["kept_back"]:
+        _OUT.print(f"Shadow: {len(result['kept_back']):,} sealed batches are kept back; they were delivered nowhere.")
     if result["nothing_new"]:
         _OUT.print("Nothing new: everything found here was loaded before.")
     if result["strangers"]:
@@ -115,7 +117,7 @@ def show_batches(batches: Sequence[Mapping[str, Any]]) -> None:
     for batch in batches:
         cells = (
             batch["batch_id"],
-            batch["state"],
+            f"{batch['state']}: {batch['kept_back']}" if "kept_back" in batch else batch["state"],
             f"{batch['journals']:,}",
             f"{batch['lines']:,}",
             money_text(batch["debit"]),
@@ -174,6 +176,30 @@ def show_difference(found: Mapping[str, Any]) -> None:
                 _say(f"  {sign} {line}")
     _show_rows("accounts", found["accounts"])
     _say(f"{len(found['changed'])} journals change, {found['equal']} stay.")
+
+
+SHADOW_LINES = 40
+
+
+def show_shadow(result: Mapping[str, Any]) -> None:
+    """How a shadow run came out, the differences by code and the first of them, and the report files."""
+    agree = f"{result['matched']:,} of {result['cells']:,} accounts agree"
+    _say(f"{result['documents']:,} documents in {result['period']}: {agree}, {result['open']:,} differences open,",
+         f"{result['accepted']:,} accepted.")  # fmt: skip
+    for code, count in result["by_code"].items():
+        _say(f"  {code:<18} {count:>6,}   {CATALOGUE[code].next_step}")
+    for one in result["differences"][:SHADOW_LINES]:
+        amounts = f"{one['ours_amount']} here, {one['legacy_amount']} there {one['currency']}"
+        _say(f"{one['code']:<18} {one['company']} {one['document']} {one['account']}", amounts, one["cause"])
+    if len(result["differences"]) > SHADOW_LINES:
+        _say(f"... and {len(result['differences']) - SHADOW_LINES:,} more: see differences.csv.")
+    _show_report_files(result)
+
+
+def show_sign_off(signed: Mapping[str, Any]) -> None:
+    """Who signed a feed off, for which period, on what evidence."""
+    _say(f"Feed {signed['feed']} delivers from now on: signed off for {signed['period']} by {signed['signed_by']}.")
+    _say(f"Mapping {signed['mapping_digest'][:12]}, legacy journal sha256 {signed['legacy_sha256'][:12]}.")
 
 
 def _say(*words: str) -> None:

@@ -30,6 +30,7 @@ class Entry:
 
 
 FILE, REPORT, HOLD, SETUP, STOP, RETRY, BREAK = "file", "report", "hold", "setup", "stop", "retry", "break"
+SHADOW = "shadow"
 OUTCOMES: Final = {
     FILE: "the whole file is rejected and kept; nothing of it is used",
     REPORT: "the whole report is quarantined; the other reports go on",
@@ -38,6 +39,7 @@ OUTCOMES: Final = {
     STOP: "the step stops; a retry cannot help",
     RETRY: "the step stops; running it again is safe",
     BREAK: "reported by reconciliation",
+    SHADOW: "reported by a shadow run: what we would post differs from what the legacy interface posted",
 }
 
 _SOURCE, _ENGINEER, _FINANCE, _OPS = "source system", "data engineering", "finance", "operations"
@@ -76,6 +78,8 @@ _ROWS: Final = (
      _RESEND),
     ("ENVIRONMENT", FILE, "{file} line {line} is marked {found}; this feed takes {expected}.", _OPS,
      "Find out who sent it here; deliver it to the right environment."),
+    ("LEGACY_LINE", FILE, "{file} line {line}: {detail}.", _ENGINEER,
+     "Correct the profile in mappings/legacy, or the file; a journal is compared whole or not at all."),
     # --- report: identity and text
     ("MISSING", REPORT, "{field} is empty.", _SOURCE, _CORRECT),
     ("CODE", REPORT, "{field} {value!r} is not a plain code ({detail}).", _SOURCE, _CORRECT),
@@ -156,8 +160,12 @@ _ROWS: Final = (
     ("NO_INPUT", SETUP, "{file} holds no file that feed {value} takes ({pattern}).", _OPS,
      "Check the path and the file names."),
     ("SETTING", SETUP, "{field} = {value!r}: {detail}.", _ENGINEER, "Correct the setting."),
+    ("SIGN_OFF", SETUP, "Feed {value} cannot be signed off for {period}: {detail}.", _FINANCE,
+     "Run `claimpost shadow` for the period again; correct, or accept with a reason in the legacy profile, what is left."),
     ("NOT_FOUND", SETUP, "There is no {field} {value!r} in the store.", _OPS, "Check the id; `claimpost status` lists the batches."),
     # --- delivery
+    ("SHADOW_BATCH", STOP, "Batch {value} is not delivered: {detail}.", _FINANCE,
+     "Compare with `claimpost shadow`; its sign-off lets the feed deliver."),
     ("CONTENT_CHANGED", STOP, "{field} {value!r} is already at the target with other content.", _OPS,
      "Nothing was written. Find out who wrote it; see docs/operations.md, conflicts."),
     ("LEDGER_BEHIND_TARGET", STOP, "Target {value!r} holds more than the store knows: {detail}.", _OPS,
@@ -197,6 +205,32 @@ _ROWS: Final = (
      "Have the journal moved to the right books in the ERP."),
     ("SOURCE_DIFFERS", BREAK, "The journal's total differs from the report: here {detail}, source {value}.", _ENGINEER,
      "This is a defect of claimpost or of the mapping: report it."),
+    # --- shadow run: ours against the legacy journal
+    ("ONLY_OURS", SHADOW, "We would post it; the legacy interface did not.", _FINANCE,
+     "Find out whether it missed the claim, or posted it under another reference."),
+    ("ONLY_LEGACY", SHADOW, "The legacy interface posted it; we would not.", _FINANCE,
+     "Look at what became of it here: `claimpost show report`."),
+    ("LEGACY_TWICE", SHADOW, "The legacy journal holds it more than once.", _FINANCE, "Reverse the extra one in the ERP."),
+    ("LEGACY_COMPANY", SHADOW, "It stands in the books of another company there.", _FINANCE,
+     "Find out which company bears it; correct the company's alias in the profile or the source mapping."),
+    ("LEGACY_PERIOD", SHADOW, "Another accounting period there.", _FINANCE,
+     "Agree which date decides the period (`posting_date`, `closed_period` of the journal mapping)."),
+    ("LEGACY_DATE", SHADOW, "Another posting date there, in the same period.", _FINANCE,
+     "Agree the posting date, or accept it with a reason."),
+    ("LEGACY_CURRENCY", SHADOW, "Another currency there.", _FINANCE,
+     "If they post in the currency of the books, say `compare_in: base` in the profile."),
+    ("LEGACY_DIMENSION", SHADOW, "Other dimensions there.", _FINANCE,
+     "Agree the cost object; correct its table or the journal mapping."),
+    ("LEGACY_ACCOUNT", SHADOW, "The same amount on another account there.", _FINANCE,
+     "Agree the account; correct its row in the account table."),
+    ("LEGACY_SIGN", SHADOW, "The same amount on the other side there.", _FINANCE,
+     "Find out whether it is a refund; compare the reversal style."),
+    ("LEGACY_SPLIT", SHADOW, "Equal sums in other lines there.", _FINANCE,
+     "Accept it with a reason, or set `merge` in the journal mapping as it is there."),
+    ("LEGACY_ROUNDING", SHADOW, "A difference within the agreed rounding.", _FINANCE,
+     "Accept it with a reason, or agree the rounding of the journal mapping."),
+    ("LEGACY_AMOUNT", SHADOW, "Another amount there.", _FINANCE,
+     "Compare tax, rate and the claim's version; correct the mapping or accept it with a reason."),
 )  # fmt: skip
 
 CATALOGUE: Final[dict[str, Entry]] = {row[0]: Entry(*row) for row in _ROWS}

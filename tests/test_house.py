@@ -26,6 +26,7 @@ LAYERS = (
         "etl.render",
         "etl.reconcile",
         "etl.report",
+        "etl.shadow",
         "etl.versions",
     ),
     ("etl.transport",),

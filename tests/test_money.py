@@ -173,3 +173,48 @@ def test_no_groups_give_no_parts() -> None:
 
 def test_a_split_of_a_huge_amount_stays_exact() -> None:
     assert 10**15 == sum(money.allocate(10**15, [999_983, 1_000_003, 7]))
+
+
+@pytest.mark.parametrize("rounding", money.ROUNDINGS)
+def test_many_amounts_round_as_one_does(rounding: str) -> None:
+    """The column's path against the single amount's, over ties, halves above and below, both signs and zero."""
+    amounts = np.arange(-40, 41)
+    for numerator, denominator in [(1, 1), (1, 2), (1, 3), (3, 4), (5, 8), (7, 10), (0, 7)]:
+        expected = [money.divide(m * numerator, denominator, rounding) for m in amounts.tolist()]
+        assert expected == money.scale(amounts, numerator, denominator, rounding).tolist()
+
+
+@pytest.mark.parametrize(("rounding", "cents"), [(money.HALF_UP, [1, 2, 3]), (money.HALF_EVEN, [0, 2, 2]),
+                                                 (money.DOWN, [0, 1, 2])])  # fmt: skip
+def test_a_conversion_rounds_by_the_name_it_is_given(rounding: str, cents: list[int]) -> None:
+    assert cents == money.convert(np.array([1, 3, 5]), "0.5", "USD", "CNY", rounding).tolist()
+
+
+def test_no_amounts_give_no_amounts() -> None:
+    none = np.array([], dtype=np.int64)
+
+    assert [] == money.scale(none, 10**18, 10**18).tolist()
+    assert [0, 0] == money.allocate(0, [1, 1])
+
+
+@pytest.mark.parametrize(("text", "rate"), [("7.10", (71, 1)), ("7.00", (7, 0)), ("0.500", (5, 1)), ("10", (10, 0))])
+def test_a_rate_is_its_value_whatever_zeros_follow(text: str, rate: tuple[int, int]) -> None:
+    assert rate == money.parse_rate(text)
+
+
+def test_what_no_caller_may_ask_stops_at_once() -> None:
+    one, backwards = np.array([1]), np.array([1, 0])
+    asked = [
+        lambda: money.divide(1, 0),
+        lambda: money.divide(1, 2, "up"),
+        lambda: money.scale(one, 1, 0),
+        lambda: money.scale(one, -1, 2),
+        lambda: money.scale(one, 1, 2, "up"),
+        lambda: money.convert(one, "-1", "CNY", "USD"),
+        lambda: money.allocate(5, [0, 0]),
+        lambda: money.allocate(5, [-1, 2]),
+        lambda: money.allocate_groups(np.array([1, 1]), np.array([1, 1]), backwards),
+    ]
+    for ask in asked:
+        with pytest.raises(AssertionError):
+            ask()

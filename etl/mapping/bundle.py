@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from etl import clean, config, lookup
+from etl import clean, config, lookup, shadow
 from etl.config import Document
 from etl.errors import ConfigurationError
 from etl.mapping import checks, shares
@@ -23,6 +23,7 @@ _CHECKS: Final[Mapping[str, Callable[[Document], Iterable[ConfigurationError]]]]
     "journal": checks.journal,
     "target": checks.target,
     "rules": checks.rules,
+    "legacy": shadow.check,
 }
 
 
@@ -76,6 +77,17 @@ def load(folder: Path, feed_id: str) -> Bundle:
     return bundle
 
 
+def legacy_profile(folder: Path, name: str) -> Document:
+    """The profile of a legacy journal (mappings/legacy); raises ConfigurationError."""
+    path = folder / "legacy" / f"{name}.yml"
+    if not path.is_file():
+        raise ConfigurationError("SETTING", field="profile", value=name, detail=f"there is no legacy/{name}.yml")
+    profile = config.load(path, "legacy")
+    for problem in shadow.check(profile):
+        raise problem
+    return profile
+
+
 def check(folder: Path) -> list[ConfigurationError]:
     """Every problem of every document and feed of a mappings folder, once; empty when all can be used."""
     reading = _Reading(folder)
@@ -91,7 +103,7 @@ def check(folder: Path) -> list[ConfigurationError]:
 
 
 def _sub(kind: str) -> str:
-    return kind if kind == "rules" else f"{kind}s"
+    return kind if kind in ("rules", "legacy") else f"{kind}s"
 
 
 class _Reading:

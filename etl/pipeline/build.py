@@ -19,16 +19,17 @@ from etl import model, money, render, transport, versions
 from etl.errors import HOLD, FileRejected
 from etl.mapping import suspense
 from etl.model import ControlTotals
-from etl.pipeline import booking, decide
+from etl.pipeline import booking, decide, lineage
 from etl.pipeline.context import Context, code_version
 from etl.pipeline.extract import LANDING
+from etl.pipeline.mode import kept_back
 from etl.store import BATCH_COLUMNS, Build, Landing
 
 _OPEN = ("landed", "held")
 
 
 def build(context: Context) -> list[str]:
-    """Build every open landing of the feed; returns the ids of all its batches that are not delivered yet.
+    """Build every open landing of the feed; returns the ids of all its batches that are to be delivered.
 
     A file that cannot be read is rejected and the next one is taken. A delivery that the gate finds unusual is held:
     nothing of it is recorded but its state and the reason, and the next run judges it again. Reports that waited for
@@ -37,7 +38,8 @@ def build(context: Context) -> list[str]:
     """
     for landing in context.store.landings(context.feed_id, _OPEN):
         try:
-            _build_one(context, landing)
+            with lineage.building(context, landing):
+                _build_one(context, landing)
         except FileRejected as error:
             facts = {
                 "line": str(error.facts.get("line", "")),
@@ -51,8 +53,11 @@ def build(context: Context) -> list[str]:
     for landing in context.store.landings(context.feed_id, ("built",)):
         changed = landing.totals.get("mapping_digest") != context.bundle.digest
         if landing.totals.get("waiting") and (changed or _answered(context, landing.totals.get("awaited", ()))):
-            _judge_again(context, landing)
-    return [batch.batch_id for batch in context.store.batches(context.feed_id, ("sealed", "publishing"))]
+            with lineage.building(context, landing):
+                _judge_again(context, landing)
+    batches = context.store.batches(context.feed_id, ("sealed", "publishing"))
+    kept = kept_back(context.bundle.feed, context.store, batches)
+    return [batch.batch_id for batch in batches if batch.batch_id not in kept]
 
 
 def _build_one(context: Context, landing: Landing) -> None:

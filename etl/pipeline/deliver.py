@@ -12,7 +12,9 @@ from typing import Any
 
 from etl import erp, render, transport
 from etl.errors import ConflictError, PermanentError
+from etl.pipeline import lineage
 from etl.pipeline.context import Context, now
+from etl.pipeline.mode import kept_back
 from etl.store import Batch
 
 UNDELIVERED = ("sealed", "publishing")
@@ -20,14 +22,21 @@ UNANSWERED = ("publishing", "published")
 
 
 def load(context: Context, batch_id: str) -> str:
-    """Deliver one batch; returns its state. A batch that is delivered already is left alone."""
+    """Deliver one batch; returns its state. A batch that is delivered already is left alone.
+
+    Raises PermanentError SHADOW_BATCH for a batch that is kept back because its feed is, or was, in shadow.
+    """
     batch = context.store.batch(batch_id)
     if batch.state not in UNDELIVERED:
         return batch.state
+    kept = kept_back(context.bundle.feed, context.store, [batch])
+    if kept:
+        raise PermanentError("SHADOW_BATCH", value=batch_id, detail=kept[batch_id])
     payload = _sealed_bytes(context, batch)
     batch = context.store.begin_delivery(batch_id)
     profile, entry = context.profile(batch.target), context.target_entry(batch.target)
-    DELIVERIES[profile["kind"]](context, batch, payload, profile, entry)
+    with lineage.loading(context, batch):
+        DELIVERIES[profile["kind"]](context, batch, payload, profile, entry)
     return context.store.batch(batch_id).state
 
 

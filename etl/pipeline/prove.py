@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from etl import erp, model, money, report, transport
 from etl.pipeline.context import Context, now
 from etl.pipeline.inquire import records
+from etl.pipeline.mode import kept_back
 from etl.pipeline.summary import feed_summary
 from etl.reconcile import DECIDED_COLUMNS, OUTCOME_COLUMNS, Reconciliation, claims, explained, shifts
 from etl.reconcile import reconcile as compare
@@ -21,15 +22,20 @@ HISTORY = 12
 
 
 def reconcile(context: Context, period: str = "", out: Path | None = None) -> dict[str, Any]:
-    """Compare and report; out: {"feed", "period", "explained", "breaks", "by_code", "counts", "shifts",
-    "report_files"}; shifts are the corrections whose reversal lies in another period than its journal.
+    """Compare and report.
 
-    Batches whose journals all agree with the ERP become `reconciled`. The report goes to `out`, by default to the
-    home's reports/<feed>. The feed's summary with its conservation figures is kept under the run's id.
+    Out: {"feed", "period", "explained", "breaks", "by_code", "counts", "shifts", "kept_back", "report_files"}; shifts
+    are the corrections whose reversal lies in another period than its journal.
+
+    Batches whose journals all agree with the ERP become `reconciled`; those kept back in shadow are not compared, the
+    legacy interface posts them. The report goes to `out`, by default to the home's reports/<feed>. The feed's summary
+    with its conservation figures is kept under the run's id.
     """
     at, summary = now(), feed_summary(context)
     batches = context.store.batches(context.feed_id, period=period)
     whole = context.store.journals(context.feed_id)
+    kept = kept_back(context.bundle.feed, context.store, batches)
+    batches = [batch for batch in batches if batch.batch_id not in kept]
     found = _compare(context, batches, whole, period, at)
     earlier = [_as_history(one) for one in reversed(context.store.reconciliations(context.feed_id, limit=HISTORY))]
     moved = shifts(whole, period)
@@ -40,7 +46,7 @@ def reconcile(context: Context, period: str = "", out: Path | None = None) -> di
     context.store.save_reconciliation(context.feed_id, period, result["counts"], result["by_code"])
     _settle(context, batches, found)
     context.store.save_run(context.run_id, context.feed_id, at, now(), summary, summary["conservation"])
-    return {**result, "report_files": [str(path) for path in files]}
+    return {**result, "kept_back": kept, "report_files": [str(path) for path in files]}
 
 
 def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period: str, at: str) -> Reconciliation:
@@ -54,6 +60,10 @@ def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period
     lines = [frame.astype({c: "str" for c in frame.columns if frame[c].dtype == object}) for frame in lines]
     empty = pd.DataFrame({c: model.texts([]) for c in model.JOURNAL_LINE_COLUMNS}).astype(_whole_numbers())
     members = context.store.members(feed_id=context.feed_id, period=period)
+    shadow = members.loc[~members["batch_id"].isin([b.batch_id for b in batches]), "journal_key"]
+    members, journals, outcomes, expected = (
+        f[~f["journal_key"].isin(shadow)] for f in (members, journals, outcomes, expected)
+    )
     hours = int(context.bundle.feed["acknowledge_within_hours"])
     return compare(
         outcomes[OUTCOME_COLUMNS], expected, journals[model.JOURNAL_COLUMNS],

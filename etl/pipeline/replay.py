@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import pandas as pd
 
-from etl import mapping, model, money
+from etl import formats, mapping, model, money
 from etl.errors import FileRejected
 from etl.pipeline import booking
 from etl.pipeline.context import Context
 from etl.pipeline.extract import LANDING
+from etl.store import Landing
 
 KEY: Final = ["company", "report_id", "report_version", "currency", "purpose"]
 _NOTHING: Final = pd.DataFrame({name: model.texts([]) for name in model.INVOICE_COLUMNS})
@@ -41,14 +42,17 @@ class _Books:
     """What was decided and booked so far, as if the ERP had posted all of it."""
 
     def __init__(self) -> None:
-        self.known, self.journals = booking.nothing_known(), booking.nothing_booked()
+        self.known, self.journals, self.invoices = booking.nothing_known(), booking.nothing_booked(), _NOTHING
         self.sealed: list[booking.Sealed] = []
 
     def before(self, seq: int) -> booking.Before:
         def journals(reports: Sequence[str]) -> pd.DataFrame:
             return self.journals[self.journals["report_id"].isin(reports)]
 
-        return booking.Before(seq, self.known, lambda _: _NOTHING, journals, self.content)
+        def claims(keys: Sequence[str]) -> pd.DataFrame:
+            return self.invoices[self.invoices["invoice_key"].isin(list(keys))]
+
+        return booking.Before(seq, self.known, claims, journals, self.content)
 
     def content(self, headers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         parts = [(one.lines, one.lineage) for one in self.sealed if one.batch.batch_id in set(headers["batch_id"])]
@@ -59,7 +63,24 @@ class _Books:
     def add(self, booked: booking.Booking, seq: int) -> None:
         self.known = pd.concat([self.known, booking.decided(booked, seq)], ignore_index=True)
         self.journals = pd.concat([self.journals, booking.made(booked, "posted")], ignore_index=True)
+        self.invoices = pd.concat([self.invoices, booked.invoices[model.INVOICE_COLUMNS]], ignore_index=True)
         self.sealed += booked.sealed
+
+
+def replayed(
+    context: Context, folder: Path, bundle: mapping.Bundle
+) -> Iterator[tuple[Landing, formats.RawFile, booking.Booking]]:
+    """Every built landing judged and booked again by a mapping, in order; a file that it cannot read is left out."""
+    past = _Books()
+    for landing in context.store.landings(context.feed_id, ("built",)):
+        content = (context.home / LANDING / landing.sha256).read_bytes()
+        try:
+            raw = booking.read(bundle, content, landing.name)
+        except FileRejected:
+            continue
+        booked = booking.book(bundle, raw, landing.name, past.before(landing.seq), folder / "tables")
+        past.add(booked, landing.seq)
+        yield landing, raw, booked
 
 
 Journal = tuple[tuple[str, str, str], tuple[tuple[str, str, int, int], ...]]
@@ -68,17 +89,8 @@ Document = tuple[str, ...]
 
 def _made(context: Context, folder: Path, period: str) -> dict[Document, Journal]:
     """The journals of all landed files by document: (posting date, base currency, rate) and their lines."""
-    bundle = mapping.load(folder, context.feed_id)
-    past = _Books()
     out: dict[Document, Journal] = {}
-    for landing in context.store.landings(context.feed_id, ("built",)):
-        content = (context.home / LANDING / landing.sha256).read_bytes()
-        try:
-            raw = booking.read(bundle, content, landing.name)
-        except FileRejected:
-            continue  # the other mapping may read it: then all its journals are listed as one-sided
-        booked = booking.book(bundle, raw, landing.name, past.before(landing.seq), folder / "tables")
-        past.add(booked, landing.seq)
+    for _, _, booked in replayed(context, folder, mapping.load(folder, context.feed_id)):
         for sealed in booked.sealed:
             if period in ("", sealed.batch.period):
                 out |= dict(_journals(sealed))

@@ -39,7 +39,8 @@ def run(context: Context, input: Path | None = None, step: Step = _silent) -> di
         result = summary(context, [*landed, *sorted(open_before - set(landed))])
         proof = prove.reconcile(context)
     result |= {"breaks": proof["breaks"], "breaks_by_code": proof["by_code"], "explained": proof["explained"],
-               "report_files": proof["report_files"], "strangers": answered["strangers"]}  # fmt: skip
+               "report_files": proof["report_files"], "strangers": answered["strangers"],
+               "kept_back": proof["kept_back"]}  # fmt: skip
     result["batches"] = [batch_summary(context.store.batch(b["batch_id"])) for b in result["batches"]]
     context.store.save_run(context.run_id, context.feed_id, started, now(), result, result["conservation"])
     return result

@@ -15,8 +15,12 @@ from typing import Any
 
 from etl import masking
 from etl.reconcile import Reconciliation
-from etl.report import page, tables
+from etl.report import page, shadow, tables
+from etl.report.shadow import priced
 from etl.report.words import verdict
+from etl.shadow import Comparison
+
+__all__ = ["priced", "write", "write_shadow"]
 
 
 def write(
@@ -44,6 +48,12 @@ def write(
         "rounding.csv": tables.csv(reconciliation.rounding, tables.ROUNDING),
     }
     return [_put(out / name, content) for name, content in contents.items()]
+
+
+def write_shadow(found: Comparison, result: Mapping[str, Any], out: Path, at: str) -> list[Path]:
+    """Write the report of a shadow run: shadow.html, differences.csv, cells.csv, totals.csv, shadow.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    return [_put(out / name, content) for name, content in shadow.contents(found, result, at).items()]
 
 
 def _masked(reconciliation: Reconciliation) -> Reconciliation:

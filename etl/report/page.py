@@ -47,7 +47,7 @@ def render(
         "style": css, "style_hash": digest, "tiles": _tiles(reconciliation),
         "kinds": _kinds(reconciliation.breaks),
         "flow": picture.flow(reconciliation), "trend": picture.trend(_with_this(history, reconciliation, at)),
-        "suspense": _records(tables.suspense(summary), tables.SUSPENSE),
+        "suspense": records(tables.suspense(summary), tables.SUSPENSE),
         "reasons": tables.quarantine(summary).to_dict("records"), "conserved": not reconciliation.conservation,
     }  # fmt: skip
     template = environment().get_template("report.html")
@@ -85,9 +85,9 @@ def _bounded(reconciliation: Reconciliation, summary: Mapping[str, Any], rows: i
     differing = totals[totals["difference_minor"] != 0]
     return {
         "currencies": currencies[:rows], "currencies_all": len(currencies),
-        "breaks": _records(reconciliation.breaks.head(rows), tables.BREAKS), "breaks_all": len(reconciliation.breaks),
-        "totals": _records(differing.head(rows), tables.TOTALS), "totals_all": len(differing), "cells": len(totals),
-        "moved": _records(reconciliation.moved.head(rows), tables.MOVED), "moved_all": len(reconciliation.moved),
+        "breaks": records(reconciliation.breaks.head(rows), tables.BREAKS), "breaks_all": len(reconciliation.breaks),
+        "totals": records(differing.head(rows), tables.TOTALS), "totals_all": len(differing), "cells": len(totals),
+        "moved": records(reconciliation.moved.head(rows), tables.MOVED), "moved_all": len(reconciliation.moved),
         "rounded": _rounded(reconciliation.rounding)[:rows], "rounded_all": len(reconciliation.rounding),
         "shifts": list(summary.get("shifts", ()))[:rows],
         "batches": list(summary["batches"])[:rows], "batches_all": len(summary["batches"]),
@@ -105,7 +105,7 @@ def _rounded(ledger: pd.DataFrame) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _records(frame: pd.DataFrame, columns: Sequence[tables.Column]) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame, columns: Sequence[tables.Column]) -> list[dict[str, Any]]:
     """Rows with amounts written out."""
     cells: dict[str, list[Any]] = {}
     for column in columns:

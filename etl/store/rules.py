@@ -9,7 +9,9 @@ from sqlalchemy.engine import Connection
 
 # Nothing ever leaves; these tables take no changes either.
 KEPT: Final = ("landing", "outcome", "journal", "batch", "batch_member", "run")
-APPEND_ONLY: Final = ("receipt", "reject", "invoice", "batch_event", "acknowledgement", "reconciliation")
+APPEND_ONLY: Final = (
+    "receipt", "reject", "invoice", "batch_event", "acknowledgement", "reconciliation", "comparison", "sign_off",
+)  # fmt: skip
 FIXED: Final = {
     "landing": ("feed_id", "sha256", "size", "seq"),
     "batch": ("batch_id", "batch_no", "feed_id", "target", "seq", "company", "period", "sha256", "journals", "lines"),

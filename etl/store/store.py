@@ -258,6 +258,35 @@ class Store:
             rows = connection.execute(statement.order_by(t.reconciliation.c.id.desc()).limit(limit)).mappings()
             return [_parsed(row, "totals", "breaks") for row in rows]
 
+    # --- shadow runs
+
+    def save_comparison(self, feed_id: str, period: str, facts: Mapping[str, str], counts: Any) -> None:
+        """Append one comparison with a legacy journal: profile, mapping_digest, landings_digest, legacy_sha256."""
+        row = {"feed_id": feed_id, "period": period, **facts, "counts": _json(counts), "at": self._clock()}
+        with self._write() as connection:
+            connection.execute(insert(t.comparison), row)
+
+    def comparison(self, feed_id: str, period: str) -> dict[str, Any]:
+        """The newest comparison of a feed and period as it was given, with `at`; empty when there is none."""
+        where = (t.comparison.c.feed_id == feed_id, t.comparison.c.period == period)
+        statement = select(t.comparison).where(*where).order_by(t.comparison.c.id.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+        return _parsed(row, "counts") if row else {}
+
+    def sign_off(self, feed_id: str) -> dict[str, Any]:
+        """The sign-off of a feed: period, profile, mapping_digest, legacy_sha256, counts, signed_by, reason, at."""
+        with self._read() as connection:
+            row = connection.execute(select(t.sign_off).where(t.sign_off.c.feed_id == feed_id)).mappings().one_or_none()
+        return _parsed(row, "counts") if row else {}
+
+    def save_sign_off(self, feed_id: str, facts: Mapping[str, str], counts: Any) -> None:
+        """Sign a feed off, once; raises ConflictError CONTENT_CHANGED when it is signed off already."""
+        with self._write() as connection:
+            connection.execute(
+                insert(t.sign_off), {"feed_id": feed_id, **facts, "counts": _json(counts), "at": self._clock()}
+            )
+
     def watermark(self, feed_id: str) -> tuple[str, str]:
         """(updated_at, report_id) of the last report fully taken; ("", "") before the first."""
         columns = (t.watermark.c.updated_at, t.watermark.c.report_id)

@@ -2,8 +2,8 @@
 
 A landing is one received content of one feed, a receipt each time it came. An outcome is what became of one report
 version of a landing, per document currency. A journal belongs to one accepted outcome, or reverses another journal;
-a batch has members; what the ERP answers is an acknowledgement, applied to members. `etl.store.rules` holds what may
-change.
+a batch has members; what the ERP answers is an acknowledgement, applied to members. A comparison is what a shadow run
+found; a sign-off lets a feed in shadow deliver. `etl.store.rules` holds what may change.
 """
 
 from __future__ import annotations
@@ -283,6 +283,34 @@ reconciliation: Final = _table(
     _long("breaks"),
     _code("at", 32),
     Index("reconciliation_feed", "feed_id", "period"),
+)
+
+comparison: Final = _table(
+    "comparison",
+    _serial(),
+    _code("feed_id"),
+    _code("period", 7),
+    _code("profile"),
+    _code("mapping_digest"),
+    _code("landings_digest"),
+    _code("legacy_sha256"),
+    _long("counts"),
+    _code("at", 32),
+    Index("comparison_feed", "feed_id", "period"),
+)
+
+sign_off: Final = _table(
+    "sign_off",
+    _code("feed_id"),
+    _code("period", 7),
+    _code("profile"),
+    _code("mapping_digest"),
+    _code("legacy_sha256"),
+    _long("counts"),
+    _code("signed_by", 128),
+    _long("reason"),
+    _code("at", 32),
+    PrimaryKeyConstraint("feed_id"),
 )
 
 watermark: Final = _table(

@@ -14,7 +14,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-from sqlalchemy import Table, create_engine, event, func, select
+from sqlalchemy import ColumnClause, String, Table, cast, create_engine, event, func, select
+from sqlalchemy import column as sql_column
+from sqlalchemy import table as sql_table
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -114,6 +116,26 @@ def insert_frame(
     else:
         _insert(connection, name, columns, rows)
     return len(frame)
+
+
+def read_texts(engine: Engine, table: str, columns: Collection[str], rows_max: int) -> pd.DataFrame:
+    """Columns of a table or view as text, "" for NULL, in the order of all of them; at most `rows_max` rows and one.
+
+    The database writes the texts, so no driver makes a float of an amount. Raises what `explain` says.
+    """
+    names: list[ColumnClause[str]] = [sql_column(name) for name in columns]
+    texts = [cast(name, String).label(f"c{number}") for number, name in enumerate(names)]
+    statement = select(*texts).select_from(sql_table(table)).order_by(*names).limit(rows_max + 1)
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(statement).all()
+    except DBAPIError as error:
+        raise explain(error, table) from error
+    cells = zip(*rows, strict=True) if rows else [()] * len(names)
+    return pd.DataFrame(
+        {name: pd.array(["" if v is None else v for v in cell], dtype="str")
+         for name, cell in zip(columns, cells, strict=True)}
+    )  # fmt: skip
 
 
 def _array(column: pd.Series, null_empty: bool) -> pa.Array:
