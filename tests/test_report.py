@@ -100,7 +100,7 @@ def test_when_all_agrees_the_first_sentence_says_so(tmp_path: Path) -> None:
         "9 reports landed: 6 accepted, 1 quarantined, 1 duplicate, 1 superseded. 7 journals made: 7 loaded, 7 posted."
         in text
     )
-    assert "Landed = accepted + quarantined + duplicate + superseded, in number and amount." in text
+    assert "Landed = accepted + quarantined + duplicate + superseded + withdrawn, in number and amount." in text
     assert "totals of our journals and of the ERP are equal" in text
 
 

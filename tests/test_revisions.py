@@ -413,7 +413,7 @@ def usd(**changes: str) -> Line:
 
 
 def test_edit_withdraw_and_approve_again_through_the_erp_and_back(group: Group) -> None:
-    us = {"Report_ID": "U1", "Company": "US01", "Currency": "USD"}
+    us = {"Report_ID": "U1", "Company": "US01", "Currency": "USD", "Tax_Code": ""}
     steps = [
         group.run(claim(), usd(), claim(**us)),
         group.run(claim(Version="2", Amount="46.00"), usd(Version="2"), claim(Version="2", State="recalled", **us)),

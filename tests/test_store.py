@@ -249,7 +249,7 @@ def test_a_journal_is_reversed_once_and_a_second_build_is_asked_to_look_again(an
         taken = columns.replace("journal_key", "'AAAAAAAAAAAAAAAA'", 1)
         connection.execute(text(f"INSERT INTO journal ({columns}) SELECT {taken} FROM journal WHERE reverses <> ''"))
     made = any_store.report_journals(SYSTEM, ["R1"])
-    assert [("original", "B1", "sealed"), ("reversal", "B2", "sealed")] == sorted(
+    assert [("expense", "B1", "sealed"), ("reversal", "B2", "sealed")] == sorted(
         made[["purpose", "batch_id", "state"]].itertuples(index=False, name=None)
     )
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from etl import money
+from etl import model, money
 from etl.reconcile import EXPLAINED, Reconciliation, explained
 
 LISTED_MAX: Final = 4
@@ -89,7 +89,8 @@ def verdict(reconciliation: Reconciliation, summary: Mapping[str, Any]) -> Verdi
 
 def _course(reconciliation: Reconciliation) -> str:
     whole = reconciliation.reports
-    parts = [f"{whole[name]:,} {name}" for name in whole if name != "landed"]
+    told = [name for name in whole if name != "landed" and (name != model.WITHDRAWN or whole[name])]
+    parts = [f"{whole[name]:,} {name}" for name in told]
     made = f"{counted(journals(reconciliation, 'journaled'), 'journal')} made"
     stages = [f"{journals(reconciliation, s):,} {s.replace('_', ' ')}" for s in _after(reconciliation)]
     return f"{counted(whole['landed'], 'report')} landed: {', '.join(parts)}. {made}: {', '.join(stages)}."
