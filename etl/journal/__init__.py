@@ -41,7 +41,7 @@ def _build(bundle: mapping.Bundle, expense: pd.DataFrame, parts: pd.DataFrame) -
     faults = mapping.Faults()
     report_no, journal_of_part, reports, heads = headers.make(bundle, expense, parts)
     heads = headers.with_rates(bundle, heads, faults)
-    merged, line_of_part = lines.merge(bundle, expense, parts, journal_of_part)
+    merged, line_of_part = lines.merged(bundle, expense, parts, journal_of_part)
     merged["base_minor"] = lines.base_amounts(heads, merged, faults)
     merged = lines.with_rounding(bundle, expense, heads, merged, faults)
     lines.check_balance(heads, merged, faults)

@@ -34,7 +34,7 @@ def only(lines: pd.DataFrame, parts: pd.DataFrame, kept: Sequence[bool] | Bools)
 # --- merge
 
 
-def merge(
+def merged(
     bundle: mapping.Bundle, lines: pd.DataFrame, parts: pd.DataFrame, journal_of_part: Ints
 ) -> tuple[pd.DataFrame, Ints]:
     """Journal lines in order, equal ones of a merging rule summed; and the line that each part went into.

@@ -301,9 +301,11 @@ def _of_reports(journals: journal.Journals, rejects: pd.DataFrame) -> pd.DataFra
     head = journals.headers
     main = head["belongs_to"].where(head["belongs_to"] != "", head["journal_key"])
     at = head[model.REPORT_KEY].assign(main=main)
-    named = at.merge(journals.reports.rename(columns={"journal_key": "main"}), on="main", suffixes=("", "_of"))
+    named = at.merge(
+        journals.reports.rename(columns={"journal_key": "main"}), on="main", suffixes=("", "_of"), validate="m:m"
+    )
     own = [*model.REPORT_KEY, *(f"{name}_of" for name in model.REPORT_KEY)]
-    both = rejects.merge(named[own].drop_duplicates(), how="left", on=model.REPORT_KEY)
+    both = rejects.merge(named[own].drop_duplicates(), how="left", on=model.REPORT_KEY, validate="m:m")
     for name in model.REPORT_KEY:
         both[name] = both[f"{name}_of"].fillna(both[name]).astype("str")
     return both[model.REJECT_COLUMNS].drop_duplicates(ignore_index=True)
