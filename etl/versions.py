@@ -24,9 +24,12 @@ OUTCOME_KEY: Final = [*model.REPORT_KEY, "document_currency"]
 OUTCOME_COLUMNS: Final = [*OUTCOME_KEY, "outcome", "lines", "gross_minor", "content_hash", "business_hash"]
 # A version that an earlier landing decided; `seq` is that landing's place in the order they came.
 KNOWN_COLUMNS: Final = [*OUTCOME_KEY, "outcome", "content_hash", "business_hash", "seq"]
-# Every journal of some report ids: model.JOURNAL_COLUMNS, its batch, and its state there (store.MEMBER_STATES).
+# Every journal that holds some report ids: model.JOURNAL_COLUMNS, its batch, its state there (store.MEMBER_STATES), and
+# the report that it is looked at for.
 Journals = Callable[[Sequence[str]], pd.DataFrame]
-JOURNAL_COLUMNS: Final = [*model.JOURNAL_COLUMNS, "state", "batch_id"]
+CLAIM: Final = ["claim_company", "claim_report"]
+JOURNAL_COLUMNS: Final = [*model.JOURNAL_COLUMNS, "state", "batch_id", *CLAIM]
+_ACCRUALS: Final = ("accrual", "accrual_reversal")  # the pair books nothing
 
 LIVE, REFUSED, UNSETTLED, GONE = "live", "refused", "unsettled", "gone"
 
@@ -109,21 +112,43 @@ def _said_anew(versions: pd.DataFrame, met: pd.DataFrame) -> list[str]:
     return sorted({key[1] for key in _keys(versions, content) if key not in seen and key[1] in ids})
 
 
+def claimed(journals: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
+    """Journals with the report that each is looked at for: one that holds several stands there once for each.
+
+    In: model.JOURNAL_COLUMNS and more; `links` of company, report_id, journal_key. A journal that is in no link is its
+    own report's, in the books of the company of the journal that it belongs to.
+    """
+    main = journals["belongs_to"].where(journals["belongs_to"] != "", journals["journal_key"]).astype("str")
+    company = dict(zip(journals["journal_key"], journals["company"], strict=True))
+    own = [company.get(key, name) for key, name in zip(main, journals["company"], strict=True)]
+    names = {"company": CLAIM[0], "report_id": CLAIM[1], "journal_key": "main"}
+    both = journals.assign(main=main, own=model.texts(own).set_axis(journals.index)).merge(
+        links.drop_duplicates().rename(columns=names), how="left", on="main", validate="m:m"
+    )
+    both = both.assign(
+        claim_company=both[CLAIM[0]].fillna(both["own"]), claim_report=both[CLAIM[1]].fillna(both["report_id"])
+    )
+    return both.drop(columns=["main", "own"]).astype(dict.fromkeys(CLAIM, "str"))
+
+
 def _standing(journals: pd.DataFrame) -> pd.DataFrame:
     """JOURNAL_COLUMNS with `standing`: live, refused by the ERP, unsettled (an answer is open), or gone.
 
-    A reversal that was posted cancels for good; one that is on its way, or refused, leaves open what is booked.
+    A reversal that was posted cancels for good; one that is on its way, or refused, leaves open what is booked. A
+    refused journal of several reports stays open until the ERP takes it. An accrual and its reversal book nothing.
     """
     reversal = journals[journals["reverses"] != ""]
-    reversed_as = dict(zip(reversal["reverses"], reversal["state"], strict=True))
+    reversed_as = dict(zip(_keys(reversal, ["reverses", *CLAIM]), reversal["state"], strict=True))
+    columns = ["journal_key", *CLAIM, "state", "reverses", "purpose", "report_id"]
     standing = []
-    for key, state, reverses in journals[["journal_key", "state", "reverses"]].itertuples(index=False, name=None):
-        if reverses or state == "void" or reversed_as.get(key) == "posted":
+    for *key, state, reverses, purpose, report in journals[columns].itertuples(index=False, name=None):
+        cancelled = reversed_as.get(tuple(key), "")
+        if reverses or state == "void" or cancelled == "posted" or purpose in _ACCRUALS:
             standing.append(GONE)
-        elif state == "rejected":
+        elif state == "rejected" and report == key[2]:
             standing.append(REFUSED)
         else:
-            standing.append(LIVE if state == "posted" and key not in reversed_as else UNSETTLED)
+            standing.append(LIVE if state == "posted" and not cancelled else UNSETTLED)
     return journals.assign(standing=model.texts(standing).set_axis(journals.index))
 
 
@@ -143,7 +168,7 @@ class _History:
         told = known[(known["outcome"] != model.DUPLICATE) | _says_what_is_accepted(known, accepted)]
         self.newest = _highest(told, told["seq"].to_numpy(dtype=np.int64))
         self.places: dict[tuple[str, ...], list[int]] = {}
-        for place, report in enumerate(_keys(self.journals, REPORT)):
+        for place, report in enumerate(_keys(self.journals, CLAIM)):
             self.places.setdefault(report, []).append(place)
 
     def judge(
@@ -175,7 +200,9 @@ class _History:
     def _told(self, place: int) -> str:
         """The journal that a version waits for, and its state: of a posted one that is its reversal's."""
         key, state = self.journals["journal_key"].iat[place], self.journals["state"].iat[place]
-        cancelled = np.flatnonzero((self.journals["reverses"] == key).to_numpy(dtype=bool))
+        report = self.journals["claim_report"].iat[place]
+        mine = (self.journals["reverses"] == key) & (self.journals["claim_report"] == report)
+        cancelled = np.flatnonzero(mine.to_numpy(dtype=bool))
         if len(cancelled):
             key, state = (self.journals[name].iat[cancelled[0]] for name in ("journal_key", "state"))
         return f"{key} {state}"

@@ -506,3 +506,84 @@ def test_a_reversal_is_explained_by_what_it_takes_back(group: Group) -> None:
         found["original"]["lines"][0]["amount"],
         found["original"]["source_file"],
     )
+
+
+def net(group: Group) -> dict[str, int]:
+    """Debit less credit in base currency by company and account over all that was sealed; nothing where it is zero."""
+    context = group.open()
+    company = context.store.journals("sample").set_index("journal_key")["company"]
+    out: dict[str, int] = {}
+    for batch in context.store.batches("sample"):
+        lines = pq.read_table(context.batch_folder(batch.batch_id) / "lines.parquet").to_pandas()
+        for row in lines.itertuples():
+            place = f"{company[row.journal_key]} {row.account}"
+            out[place] = out.get(place, 0) + row.base_debit_minor - row.base_credit_minor
+    return {place: value for place, value in out.items() if value}
+
+
+def corrected(group: Group, first: Sequence[Line], second: Sequence[Line]) -> list[str]:
+    """Two deliveries through the ERP without a break; the purposes of all journals."""
+    for lines in (first, second):
+        result = group.run(*lines)
+        assert ({}, 0, True) == (result["reasons"], result["breaks"], result["explained"])
+    context = group.open()
+    made = context.store.journals("sample")
+    for key in made.loc[made["reverses"] != "", "journal_key"]:
+        assert explain.explain(context, key)["original"]["lines"]
+    return sorted(made["purpose"])
+
+
+def test_a_report_in_a_journal_of_several_is_corrected_alone(group: Group) -> None:
+    others = [claim(Report_ID="R2", Amount="20.00"), usd(Report_ID="F2", Amount="1.06")]
+    group.change("journals/group_expense.yml", "lines:\n", "one_per: [company]\nlines:\n")
+
+    made = corrected(
+        group, [claim(), usd(), *others], [claim(Version="2", Amount="46.00"), usd(Version="2", State="recalled")]
+    )
+
+    assert ["original", "original", "original", "reversal", "reversal"] == made
+    alone = Group(group.folder / "alone")
+    alone.run(claim(Version="2", Amount="46.00"), *others)
+    assert net(alone) == net(group)
+
+
+def test_costs_that_another_company_bears_are_taken_back_in_both_books(group: Group) -> None:
+    between = """intercompany:
+  company: {choose: [{when: {project: P2}, value: US01}, {field: company}]}
+  due_from: {value: "1241"}
+  due_to: {value: "2247"}
+lines:
+"""
+    group.change("journals/group_expense.yml", "lines:\n", between)
+    group.change("journals/group_expense.yml", "    amount: net\n", "    amount: net\n    books: bearer\n")
+    group.change("journals/group_expense.yml", "    cost_center: {table: cost_center}\n", "")
+    us = {"Project": "P2", "Currency": "USD", "Amount": "10.00"}
+
+    made = corrected(group, [claim(**us)], [claim(Version="2", State="recalled", **us)])
+
+    assert ["intercompany", "original", "reversal", "reversal"] == made
+    assert {} == net(group)
+
+
+def test_a_long_journal_is_taken_back_with_all_its_parts(group: Group) -> None:
+    group.change("journals/group_expense.yml", "rates:", 'split: {account: {value: "1999"}}\nrates:')
+    group.change("targets/oracle_ebs_gl_interface.yml", "\nkind: table", '\nkind: table\njournal_lines_max: "3"')
+    long = [claim(Line=str(n), Amount="10.00", Report_Total="40.00") for n in range(1, 5)]
+    short = [line | {"Version": "2", "Report Total": "20.00"} for line in long[:2]]
+
+    made = corrected(group, long, short)
+
+    assert ["original", "original", "reversal", "reversal", "reversal", "split", "split"] == made
+    assert {"CN01 660201": 2000, "CN01 224101": -2000} == net(group)
+
+
+def test_what_was_accrued_is_not_taken_back_twice(group: Group) -> None:
+    group.change("tables/sample_periods.csv", "CN01,2026-02,open", "CN01,2026-02,accrual")
+    group.change("journals/group_expense.yml", "closed_period: hold", "closed_period: accrue")
+    group.change("journals/group_expense.yml", "    amount: net\n", "    amount: net\n    accrue: yes\n")
+    group.change("journals/group_expense.yml", "rates:", 'accrual: {account: {value: "2261"}}\nrates:')
+
+    made = corrected(group, [claim()], [claim(Version="2", Amount="46.00")])
+
+    assert ["accrual", "accrual", "accrual_reversal", "accrual_reversal", "original", "original", "reversal"] == made
+    assert {"CN01 660201": 4600, "CN01 224101": -4600} == net(group)

@@ -34,6 +34,7 @@ def books(*journals: str) -> pd.DataFrame:
     cells = [(*row.split(), "")[:6] for row in journals]
     names = {"company": 0, "report_id": 1, "report_version": 2, "journal_key": 3, "state": 4, "reverses": 5}
     blank = {name: model.texts([""] * len(cells)) for name in versions.JOURNAL_COLUMNS}
+    names |= {"claim_company": 0, "claim_report": 1}
     return pd.DataFrame(blank | {name: model.texts([row[i] for row in cells]) for name, i in names.items()})
 
 

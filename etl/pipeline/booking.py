@@ -18,8 +18,8 @@ from validations import rules, schemas
 
 # Invoice keys in, model.INVOICE_COLUMNS of the accepted report versions that claim them out.
 Claims = Callable[[Sequence[str]], pd.DataFrame]
-# Headers of booked journals in, their lines and lineage as sealed out.
-Content = Callable[[pd.DataFrame], tuple[pd.DataFrame, pd.DataFrame]]
+# Headers of booked journals in, what was sealed for them out.
+Content = Callable[[pd.DataFrame], reversal.Content]
 # A withdrawn report may say no more than that: the first of these that it states dates its reversal.
 _DATES: Final = ("updated_at", "submitted_at")
 
@@ -151,12 +151,18 @@ def made(booked: Booking, state: str) -> pd.DataFrame:
     """The journals of a file as the store would give them, all in one state (versions.JOURNAL_COLUMNS)."""
     frames = [one.headers.assign(batch_id=one.batch.batch_id) for one in booked.sealed]
     whole = pd.concat(frames, ignore_index=True) if frames else nothing_booked().drop(columns="state")
-    return whole.assign(state=model.texts([state] * len(whole)))[versions.JOURNAL_COLUMNS]
+    whole = whole.assign(state=model.texts([state] * len(whole)))
+    return versions.claimed(whole.drop(columns=versions.CLAIM, errors="ignore"), booked.reports[_LINK])[
+        versions.JOURNAL_COLUMNS
+    ]
+
+
+_LINK: Final = ["company", "report_id", "journal_key"]
 
 
 def nothing_booked() -> pd.DataFrame:
     """No journals at all (versions.JOURNAL_COLUMNS)."""
-    whole = ("lines", "debit_minor", "base_debit_minor")
+    whole = ("lines", "debit_minor", "base_debit_minor", "rounding_minor")
     frame = pd.DataFrame({name: model.texts([]) for name in versions.JOURNAL_COLUMNS})
     return frame.astype(dict.fromkeys(whole, "int64"))
 
@@ -196,7 +202,7 @@ _DATED: Final = [*model.REPORT_KEY, "posting_date", "period"]
 
 def _among(first: pd.DataFrame, replaced: pd.DataFrame) -> np.ndarray:
     """The versions that replace a journal."""
-    mine = set(replaced[["company", "report_id", "by_version"]].itertuples(index=False, name=None))
+    mine = set(replaced[[*versions.CLAIM, "by_version"]].itertuples(index=False, name=None))
     return np.array([key in mine for key in first[model.REPORT_KEY].itertuples(index=False, name=None)], dtype=bool)
 
 
@@ -217,7 +223,7 @@ def _claims(before: Before, gone: pd.DataFrame) -> Claims:
 def _voided(replaced: pd.DataFrame, held: pd.DataFrame) -> tuple[str, ...]:
     refused = replaced[(replaced["state"] == "rejected").to_numpy(dtype=bool)]
     bad = set(held[model.REPORT_KEY].itertuples(index=False, name=None))
-    rows = refused[["company", "report_id", "by_version", "journal_key"]].itertuples(index=False, name=None)
+    rows = refused[[*versions.CLAIM, "by_version", "journal_key"]].itertuples(index=False, name=None)
     return tuple(sorted(row[3] for row in rows if row[:3] not in bad))
 
 
@@ -226,14 +232,17 @@ def _reversals(
 ) -> journal.Journals | None:
     """Reversals of the booked journals that versions with a posting date replace."""
     booked = replaced[replaced["state"] == "posted"].merge(
-        dates.rename(columns={"report_version": "by_version", "posting_date": "to_date", "period": "to_period"}),
-        how="inner", on=["company", "report_id", "by_version"], validate="m:1",
+        dates.rename(columns={
+            "company": "claim_company", "report_id": "claim_report", "report_version": "by_version",
+            "posting_date": "to_date", "period": "to_period",
+        }), how="inner", on=[*versions.CLAIM, "by_version"], validate="m:1",
     )  # fmt: skip
     if not len(booked):
         return None
-    booked = booked.sort_values(["company", "report_id", "report_version", "currency"], ignore_index=True)
+    order = [*versions.CLAIM, "report_version", "currency", "belongs_to", "journal_key"]
+    booked = booked.sort_values(order, ignore_index=True)
     corrections = booked[["by_version", "to_date", "to_period"]].set_axis(reversal.CORRECTION_COLUMNS, axis=1)
-    return reversal.build(bundle, booked[model.JOURNAL_COLUMNS], corrections, *content(booked))
+    return reversal.build(bundle, booked[versions.JOURNAL_COLUMNS], corrections, content(booked))
 
 
 def _with_versions_of(lines: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow.parquet as pq
 
-from etl import formats, model, versions
+from etl import formats, model, reversal, versions
 from etl.model import ControlTotals
 from etl.pipeline import booking
 from etl.pipeline.context import Context
@@ -80,9 +80,10 @@ def _before(context: Context, landing: Landing | None) -> booking.Before:
         return context.store.invoice_claims(system, keys)
 
     def journals(reports: Sequence[str]) -> pd.DataFrame:
-        return context.store.report_journals(system, reports)
+        links = context.store.report_links(system, reports)
+        return versions.claimed(context.store.report_journals(system, reports), links)
 
-    def content(headers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def content(headers: pd.DataFrame) -> reversal.Content:
         return sealed_content(context, headers)
 
     known = context.store.known_versions(system, [landing.sha256] if landing else [])
@@ -90,15 +91,15 @@ def _before(context: Context, landing: Landing | None) -> booking.Before:
     return booking.Before(seq, known, claims, journals, content)
 
 
-def sealed_content(context: Context, headers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Lines and lineage of journals (`journal_key`, `batch_id`) as they were sealed, from the batch folders."""
-    parts: dict[str, list[pd.DataFrame]] = {"lines": [], "lineage": []}
+def sealed_content(context: Context, headers: pd.DataFrame) -> reversal.Content:
+    """What was sealed for journals (`journal_key`, `batch_id`), from the batch folders."""
+    parts: dict[str, list[pd.DataFrame]] = {"lines": [], "lineage": [], "reports": []}
     for batch_id, mine in headers.groupby("batch_id", dropna=False, sort=True)["journal_key"]:
-        wanted = [("journal_key", "in", sorted(mine))]
+        wanted = [("journal_key", "in", sorted(set(mine)))]
         for name, frames in parts.items():
             path = context.batch_folder(str(batch_id)) / f"{name}.parquet"
             frames.append(as_sealed(pq.read_table(path, filters=wanted).to_pandas()))
-    return pd.concat(parts["lines"], ignore_index=True), pd.concat(parts["lineage"], ignore_index=True)
+    return reversal.Content(*(pd.concat(frames, ignore_index=True) for frames in parts.values()))
 
 
 def as_sealed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +124,7 @@ def with_file(past: Past, decision: Decision) -> Past:
     def journals(reports: Sequence[str]) -> pd.DataFrame:
         earlier, mine = before.journals(reports), booking.made(booked, "sealed")
         state = earlier["state"].where(~earlier["journal_key"].isin(booked.voided), "void")
-        return pd.concat([earlier.assign(state=state), mine[mine["report_id"].isin(reports)]], ignore_index=True)
+        return pd.concat([earlier.assign(state=state), mine[mine["claim_report"].isin(reports)]], ignore_index=True)
 
     known = pd.concat([before.known, booking.decided(booked, before.seq)], ignore_index=True)
     after = replace(before, seq=before.seq + 1, known=known, claims=claims, journals=journals)

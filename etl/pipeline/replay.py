@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from etl import formats, mapping, model, money
+from etl import formats, mapping, model, money, reversal
 from etl.errors import FileRejected
 from etl.pipeline import booking
 from etl.pipeline.context import Context
@@ -47,18 +47,19 @@ class _Books:
 
     def before(self, seq: int) -> booking.Before:
         def journals(reports: Sequence[str]) -> pd.DataFrame:
-            return self.journals[self.journals["report_id"].isin(reports)]
+            return self.journals[self.journals["claim_report"].isin(reports)]
 
         def claims(keys: Sequence[str]) -> pd.DataFrame:
             return self.invoices[self.invoices["invoice_key"].isin(list(keys))]
 
         return booking.Before(seq, self.known, claims, journals, self.content)
 
-    def content(self, headers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-        parts = [(one.lines, one.lineage) for one in self.sealed if one.batch.batch_id in set(headers["batch_id"])]
-        lines, lineage = (pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
+    def content(self, headers: pd.DataFrame) -> reversal.Content:
+        mine = [one for one in self.sealed if one.batch.batch_id in set(headers["batch_id"])]
+        parts = zip(*((one.lines, one.lineage, one.reports) for one in mine), strict=True)
+        whole = (pd.concat(frames, ignore_index=True) for frames in parts)
         wanted = set(headers["journal_key"])
-        return lines[lines["journal_key"].isin(wanted)], lineage[lineage["journal_key"].isin(wanted)]
+        return reversal.Content(*(frame[frame["journal_key"].isin(wanted)] for frame in whole))
 
     def add(self, booked: booking.Booking, seq: int) -> None:
         self.known = pd.concat([self.known, booking.decided(booked, seq)], ignore_index=True)

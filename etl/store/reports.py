@@ -43,18 +43,31 @@ def known_versions(connection: Connection, source_system: str, except_landings: 
 
 
 def report_journals(connection: Connection, source_system: str, reports: Sequence[str]) -> pd.DataFrame:
-    """Every journal of some report ids with its `batch_id` and `state` there, the last one where it was in several."""
+    """Every journal that holds some report ids, with its `batch_id` and `state` there, the last one of several.
+
+    Also those that belong to such a journal, and reversals.
+    """
     where = t.batch_member.c.journal_key == t.journal.c.journal_key
     extra = (t.batch_member.c.state, t.batch_member.c.batch_id, t.batch.c.seq)
     statement = select(*[t.journal.c[name] for name in model.JOURNAL_COLUMNS], *extra).join(t.batch_member, where)
     statement = statement.join(t.batch, t.batch.c.batch_id == t.batch_member.c.batch_id)
     statement = statement.where(t.journal.c.source_system == source_system)
-    parts = [
-        frames.read(connection, statement.where(t.journal.c.report_id.in_(part))) for part in frames.in_parts(reports)
-    ]
+    parts = [frames.read(connection, statement.where(t.journal.c.report_id.in_(p))) for p in frames.in_parts(reports)]
+    held = sorted(set(report_links(connection, source_system, reports)["journal_key"]))
+    for column in (t.journal.c.journal_key, t.journal.c.belongs_to):
+        parts += [frames.read(connection, statement.where(column.in_(part))) for part in frames.in_parts(held)]
     found = pd.concat(parts, ignore_index=True) if parts else frames.read(connection, statement.where(false()))
     found = found.sort_values(["journal_key", "seq"]).drop_duplicates("journal_key", keep="last")
     return found.drop(columns="seq").reset_index(drop=True)
+
+
+def report_links(connection: Connection, source_system: str, reports: Sequence[str]) -> pd.DataFrame:
+    """company, report_id, journal_key: the journals that accepted versions of some report ids were booked in."""
+    columns = [t.outcome.c[name] for name in ("company", "report_id", "journal_key")]
+    statement = select(*columns).distinct()
+    statement = statement.where(t.outcome.c.source_system == source_system, t.outcome.c.journal_key != "")
+    parts = [frames.read(connection, statement.where(t.outcome.c.report_id.in_(p))) for p in frames.in_parts(reports)]
+    return pd.concat(parts, ignore_index=True) if parts else frames.read(connection, statement.where(false()))
 
 
 def invoice_claims(connection: Connection, source_system: str, keys: Sequence[str]) -> pd.DataFrame:

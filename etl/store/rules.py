@@ -38,13 +38,14 @@ EDGES: Final = {
     },
 }  # fmt: skip
 _MARIADB: Final = ("mysql", "mariadb")
-# A report version is accepted once per source system; a journal lives in one batch and is reversed once.
+# A report version is accepted once per source system; a journal lives in one batch and is reversed once,
+# one that holds several reports once for each.
 _ACCEPTED: Final = "source_system, company, report_id, report_version, document_currency"
 _DEAD: Final = "state IN ('rejected', 'void')"
 _ONCE: Final = (
     f"CREATE UNIQUE INDEX outcome_accepted_once ON outcome ({_ACCEPTED}) WHERE outcome = 'accepted'",
     f"CREATE UNIQUE INDEX batch_member_live_once ON batch_member (journal_key) WHERE NOT ({_DEAD})",
-    "CREATE UNIQUE INDEX journal_reversed_once ON journal (reverses) WHERE reverses <> ''",
+    "CREATE UNIQUE INDEX journal_reversed_once ON journal (reverses, report_id) WHERE reverses <> ''",
 )
 # MariaDB has no partial unique index: a generated column that is NULL where the rule does not apply.
 _ONCE_MARIADB: Final = (
@@ -54,7 +55,7 @@ _ONCE_MARIADB: Final = (
     f"ALTER TABLE batch_member ADD COLUMN live_key varchar(16) AS (CASE WHEN {_DEAD} THEN NULL ELSE journal_key END) "
     "PERSISTENT, ADD UNIQUE INDEX batch_member_live_once (live_key)",
     "ALTER TABLE journal ADD COLUMN reversed_key varchar(16) AS (CASE WHEN reverses <> '' THEN reverses END) "
-    "PERSISTENT, ADD UNIQUE INDEX journal_reversed_once (reversed_key)",
+    "PERSISTENT, ADD UNIQUE INDEX journal_reversed_once (reversed_key, report_id)",
 )
 
 

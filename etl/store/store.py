@@ -110,9 +110,14 @@ class Store:
             return reports.known_versions(connection, source_system, except_landings)
 
     def report_journals(self, source_system: str, report_ids: Sequence[str]) -> pd.DataFrame:
-        """Every journal of some report ids: model.JOURNAL_COLUMNS, and its last batch_id and state there."""
+        """Every journal that holds some report ids: model.JOURNAL_COLUMNS, and its last batch_id and state there."""
         with self._read() as connection:
             return reports.report_journals(connection, source_system, report_ids)
+
+    def report_links(self, source_system: str, report_ids: Sequence[str]) -> pd.DataFrame:
+        """company, report_id, journal_key: which journals hold some report ids."""
+        with self._read() as connection:
+            return reports.report_links(connection, source_system, report_ids)
 
     def invoice_claims(self, source_system: str, keys: Sequence[str]) -> pd.DataFrame:
         """invoice_key and report key: which accepted report versions claim these invoices already."""
