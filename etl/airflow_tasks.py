@@ -119,7 +119,7 @@ def acknowledge(feed_id: str) -> sdk.PokeReturnValue:
 def compare(feed_id: str) -> dict[str, Any]:
     """Hold source, journals and ERP against each other, document by document, and publish the report."""
     result = run("reconcile", feed_id, given("period"))
-    return {name: result[name] for name in ("explained", "breaks", "report_files")}
+    return {name: result[name] for name in ("explained", "breaks", "kept_back", "report_files")}
 
 
 @sdk.task

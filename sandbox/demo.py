@@ -64,13 +64,15 @@ def whole_way(step: console.Step, settings: config.Settings) -> dict[str, Any]:
         landed = returned(run(dags[f"{FEED}__extract"]), "land")
     with step("Build"):
         built = run(dags[f"{FEED}__build"])
+    strangers = 0
     for batch_id in partitions(built):
         with step(f"Load {batch_id}"):
-            run(dags[f"{FEED}__load"], batch_id=batch_id)
+            loaded = run(dags[f"{FEED}__load"], batch_id=batch_id)
+        strangers += returned(loaded, "acknowledge")["strangers"]
     with step("Reconcile"):
         proof = returned(run(dags[f"{FEED}__reconcile"]), "compare")
     feed = pipeline.open(FEED, f"{FEED}/{built.run_id}")
-    return {**pipeline.summary(feed, landed), **proof}
+    return {**pipeline.summary(feed, landed), **proof, "strangers": strangers}
 
 
 def read_dags() -> Any:

@@ -203,7 +203,7 @@ def books() -> mapping.Bundle:
 
 def booked(content: bytes, name: str = "page.json") -> booking.Booking:
     raw = booking.read(books(), content, name)
-    return booking.book(books(), raw, name, booking.accepted_versions(), MAPPINGS / "tables", no_claims)
+    return booking.book(books(), raw, name, booking.first(), MAPPINGS / "tables")
 
 
 def no_claims(keys: Sequence[str]) -> pd.DataFrame:

@@ -593,7 +593,7 @@ def test_an_import_that_ends_before_it_marks_the_file_heals_on_the_next_run(way:
         (NC, "kind: xml\n  answer", "kind: html\n  answer", "acknowledge.kind", "'html' is not one of"),
         (SAP, "ack/{batch_id}.ack.csv", "../{batch_id}.csv", "acknowledge.answer", "does not match"),
         (U8, 'key: "3"', "key: 业务号", "acknowledge.key", "does not match"),
-        (KINGDEE, "index: DIndex, level: posted", "level: posted", "acknowledge.lists.0", "is not valid under any"),
+        (KINGDEE, "index: DIndex, level: posted", "level: posted", "acknowledge.lists.0", "exactly one of key, index"),
     ],
 )
 def test_a_mistake_in_the_answer_part_of_a_profile_is_named_where_it_is(

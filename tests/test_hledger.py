@@ -117,7 +117,7 @@ def test_nothing_in_a_text_means_anything_to_hledger(tmp_path: Path) -> None:
     done = hledger(path, "check", "--strict")
 
     assert (0, "") == (done.returncode, done.stderr)
-    assert booked(booking.Sealed(batch, headers, lines, lines, payload), "") == balances(path)
+    assert booked(booking.Sealed(batch, headers, lines, lines, lines, payload), "") == balances(path)
     assert "    ; text: TAXI 机票; date-2026-13-45; x-1\n" in payload.decode("utf-8")
     assert {
         "company",

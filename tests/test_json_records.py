@@ -84,7 +84,7 @@ def test_one_row_for_each_innermost_element_with_all_that_stands_above_it() -> N
         ("1", "R1", "1", "", "", "-3", "ADVANCE", ""),
         ("2", "R0", "1", "", "", "", "", ""),
     ]
-    assert (raw.frame["source_row"].tolist(), raw.lines, dict(raw.trailer)) == ([1, 2, 3, 4, 5], 2, {"count": "2"})
+    assert (raw.frame["source_row"].tolist(), raw.lines, dict(raw.control)) == ([1, 2, 3, 4, 5], 2, {"count": "2"})
 
 
 def test_a_claim_without_lines_keeps_a_row_and_its_report_is_quarantined() -> None:
@@ -152,7 +152,7 @@ REFUSED = {
     "a NUL": (page(claim(r'{"account": "1\u0000"}')), "NUL claims.json line 1"),
     "another page size": (
         page(claim('{"amount": 1}'), size=2),
-        "CONTROL_TOTAL claims.json: the trailer says page.size = '2', the records give 1.",
+        "CONTROL_TOTAL claims.json says page.size = '2', the records give 1.",
     ),
     "a name that nobody declared": (
         page(claim('{"amount": 1}'), claim('{"amount": 1, "amountVoided": 1}')),

@@ -108,13 +108,13 @@ def test_a_journal_column_names_the_cells_it_comes_from_and_the_rules(
 
     assert {"Company", "Expense Type", "Date", "Tax Code", "Paid By"} == set(account)
     assert [
-        "expense_type (expense_csv.yml line 28) by group_expense.yml line 18"
+        "expense_type (sources/expense_csv.yml line 28) by journals/group_expense.yml line 18"
     ] == account["Expense Type"]  # fmt: skip
     debit = {one["field"] for one in fields["debit_minor"]["inputFields"]}
     assert {"Amount", "Tax", "Company", "Tax Code", "Date"} == debit
     assert {"Amount"} == {one["field"] for one in fields["credit_minor"]["inputFields"]}
     assert {"Approved"} == {one["field"] for one in fields["posting_date"]["inputFields"]}
-    assert [("debit_minor", "oracle_ebs_gl_interface.yml line 24")] == [
+    assert [("debit_minor", "targets/oracle_ebs_gl_interface.yml line 24")] == [
         (one["field"], one["transformations"][0]["description"]) for one in loaded["entered_dr"]["inputFields"]
     ]
 

@@ -11,13 +11,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from books import FEED, JOURNAL, bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl import clean, journal, mapping, model
+from etl import clean, journal, mapping
 from etl.config import Document
 from etl.pipeline import booking
 
@@ -52,7 +51,6 @@ fields:
 """
 LENIENT = JOURNAL.replace('limit_minor: "2"', 'limit_minor: "99"')
 SETTINGS = settings(max_examples=200)
-NOTHING = pd.DataFrame({name: model.texts([]) for name in model.INVOICE_COLUMNS})
 Record = dict[str, str]
 
 
@@ -78,10 +76,13 @@ class Office:
         writer.writerows(records)
         return booking.read(self.bundle, text.getvalue().encode(), "a.csv")
 
-    def book(self, records: Sequence[Record], known: Any = None) -> booking.Booking:
+    def book(self, records: Sequence[Record], earlier: booking.Booking | None = None) -> booking.Booking:
         """The whole way: read, clean, judge, map, balance, render."""
-        earlier = booking.accepted_versions() if known is None else known
-        return booking.book(self.bundle, self.read(records), "a.csv", earlier, self.tables, lambda _: NOTHING)
+        before = booking.first()
+        if earlier is not None:
+            made = booking.made(earlier, "posted")
+            before = replace(before, seq=2, known=booking.decided(earlier, 1), journals=lambda _: made)
+        return booking.book(self.bundle, self.read(records), "a.csv", before, self.tables)
 
     def posted(self, records: Sequence[Record], columns: Sequence[str] = COLUMNS) -> Posted:
         """Read, clean, map, balance: what would be posted of good records."""
@@ -218,7 +219,7 @@ def test_what_was_delivered_before_and_what_is_bad_leave_the_new_and_good_as_the
     new = [{**r, "Report": f"N{r['Report']}"} for r in found]
     bad = {**found[0], "Report": "B1", flaw[0]: flaw[1]}
 
-    later = office.book([*found, *new, bad], known=booking.accepted_versions(office.book(found)))
+    later = office.book([*found, *new, bad], earlier=office.book(found))
 
     assert office.journals(new) == journals(later)
     assert {"B1"} == set(later.rejects["report_id"])

@@ -212,7 +212,7 @@ def test_what_no_caller_may_ask_stops_at_once() -> None:
         lambda: money.scale(one, 1, 2, "up"),
         lambda: money.convert(one, "-1", "CNY", "USD"),
         lambda: money.allocate(5, [0, 0]),
-        lambda: money.allocate(5, [-1, 2]),
+        lambda: money.allocate(5, [-2, 1]),
         lambda: money.allocate_groups(np.array([1, 1]), np.array([1, 1]), backwards),
     ]
     for ask in asked:

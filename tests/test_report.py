@@ -384,8 +384,8 @@ def test_what_was_moved_and_what_rounding_left_over_is_listed(tmp_path: Path) ->
     moved = books.claim("R1", {"660201": 10_000})
     rounded = books.claim("R2", {"660201": 300}, currency="USD", rate=7, rounding=-1)
     world = books.world()
-    world = world.having("journals", lambda f: f["journal_key"] == moved, original_date="2026-02-27")
-    world = world.having("journals", lambda f: f["journal_key"] == rounded, rounding_minor=-1)
+    world = world.set("journals", lambda f: f["journal_key"] == moved, original_date="2026-02-27", debit_minor=10_000)
+    world = world.set("journals", lambda f: f["journal_key"] == rounded, rounding_minor=-1)
 
     files = written(tmp_path, world)
 

@@ -150,11 +150,11 @@ def decided(booked: Booking, seq: int) -> pd.DataFrame:
 def made(booked: Booking, state: str) -> pd.DataFrame:
     """The journals of a file as the store would give them, all in one state (versions.JOURNAL_COLUMNS)."""
     frames = [one.headers.assign(batch_id=one.batch.batch_id) for one in booked.sealed]
-    whole = pd.concat(frames, ignore_index=True) if frames else nothing_booked().drop(columns="state")
+    whole = (
+        pd.concat(frames, ignore_index=True) if frames else nothing_booked().drop(columns=["state", *versions.CLAIM])
+    )
     whole = whole.assign(state=model.texts([state] * len(whole)))
-    return versions.claimed(whole.drop(columns=versions.CLAIM, errors="ignore"), booked.reports[_LINK])[
-        versions.JOURNAL_COLUMNS
-    ]
+    return versions.claimed(whole, booked.reports[_LINK])[versions.JOURNAL_COLUMNS]
 
 
 _LINK: Final = ["company", "report_id", "journal_key"]
@@ -165,6 +165,13 @@ def nothing_booked() -> pd.DataFrame:
     whole = ("lines", "debit_minor", "base_debit_minor", "rounding_minor")
     frame = pd.DataFrame({name: model.texts([]) for name in versions.JOURNAL_COLUMNS})
     return frame.astype(dict.fromkeys(whole, "int64"))
+
+
+def first() -> Before:
+    """Nothing was decided or booked before: the first file."""
+    unclaimed = pd.DataFrame({name: model.texts([]) for name in model.INVOICE_COLUMNS})
+    none = reversal.Content(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+    return Before(1, nothing_known(), lambda _: unclaimed, lambda _: nothing_booked(), lambda _: none)
 
 
 def nothing_known() -> pd.DataFrame:
