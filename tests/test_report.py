@@ -395,7 +395,7 @@ def test_what_was_moved_and_what_rounding_left_over_is_listed(tmp_path: Path) ->
     assert [("R2", "CNY", "-0.01")] == [
         (r["report_id"], r["currency"], r["rounding"]) for r in table(files["rounding.csv"])
     ]
-    page = files["report.html"].read_text("utf-8")
+    page = files["report.html"].decode()
     assert "2026-02-27" in page and '<td class="n">-0.01</td>' in page
 
 

@@ -587,3 +587,16 @@ def test_what_was_accrued_is_not_taken_back_twice(group: Group) -> None:
 
     assert ["accrual", "accrual", "accrual_reversal", "accrual_reversal", "original", "original", "reversal"] == made
     assert {"CN01 660201": 4600, "CN01 224101": -4600} == net(group)
+
+
+def test_rounding_beyond_the_limit_of_a_period_holds_what_goes_beyond(group: Group) -> None:
+    """1.05 USD at 7.1 leaves 0.5 of a cent on three lines of each claim: one cent a journal, two in a period."""
+    group.change("journals/group_expense.yml", 'limit_minor: "5"', 'limit_minor: "5", period_limit_minor: "2"')
+    lines = [usd(Line=str(n), Report_Total="3.15") for n in (1, 2, 3)]
+    claims = [[line | {"Report ID": f"F{number}"} for line in lines] for number in (1, 2, 3)]
+
+    results = [group.run(*lines) for lines in claims]
+
+    left = [abs(minor) for minor in group.open().store.journals("sample")["rounding_minor"]]
+    assert sum(left) <= 2 and [{}, {}] == [one["reasons"] for one in results[:2]]
+    assert {"ROUNDING_PERIOD": 1} == results[2]["reasons"]

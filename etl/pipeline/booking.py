@@ -20,6 +20,7 @@ from validations import rules, schemas
 Claims = Callable[[Sequence[str]], pd.DataFrame]
 # Headers of booked journals in, what was sealed for them out.
 Content = Callable[[pd.DataFrame], reversal.Content]
+ROUNDED_COLUMNS: Final = ["journal_key", "company", "period", "rounding_minor"]
 # A withdrawn report may say no more than that: the first of these that it states dates its reversal.
 _DATES: Final = ("updated_at", "submitted_at")
 
@@ -29,7 +30,7 @@ class Before:
     """What was decided and booked before a file, which is the `seq`-th to land.
 
     known: versions.KNOWN_COLUMNS. claims: who claims an invoice. journals: all journals of some reports. content: what
-    was sealed for them.
+    was sealed for them. rounded: ROUNDED_COLUMNS of every journal with rounding.
     """
 
     seq: int
@@ -37,6 +38,7 @@ class Before:
     claims: Claims
     journals: versions.Journals
     content: Content
+    rounded: Callable[[], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     rejects = pd.concat([_of_judged(found, judged), verdict.rejects, undated, policy], ignore_index=True)
     accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
     schemas.prove(accepted, schemas.CLEAN)
-    journals, late = _journals(bundle, accepted, verdict.replaced, withdrawals, before.content)
+    journals, late = _journals(bundle, accepted, verdict.replaced, withdrawals, before)
     rejects = pd.concat([rejects, late], ignore_index=True)
     held = rules.quarantined(seen, rejects)
     totals = versions.outcome_frame(lines, version_of, seen, _final(verdict.outcomes, held))
@@ -157,6 +159,12 @@ def made(booked: Booking, state: str) -> pd.DataFrame:
     return versions.claimed(whole, booked.reports[_LINK])[versions.JOURNAL_COLUMNS]
 
 
+def rounding(booked: Booking) -> pd.DataFrame:
+    """The journals of a file with rounding (ROUNDED_COLUMNS)."""
+    frames = [one.headers.loc[one.headers["rounding_minor"] != 0, ROUNDED_COLUMNS] for one in booked.sealed]
+    return pd.concat([nothing_booked()[ROUNDED_COLUMNS], *frames], ignore_index=True)
+
+
 _LINK: Final = ["company", "report_id", "journal_key"]
 
 
@@ -171,7 +179,7 @@ def first() -> Before:
     """Nothing was decided or booked before: the first file."""
     unclaimed = pd.DataFrame({name: model.texts([]) for name in model.INVOICE_COLUMNS})
     none = reversal.Content(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    return Before(1, nothing_known(), lambda _: unclaimed, lambda _: nothing_booked(), lambda _: none)
+    return Before(1, nothing_known(), lambda _: unclaimed, lambda _: nothing_booked(), lambda _: none, nothing_booked)
 
 
 def nothing_known() -> pd.DataFrame:
@@ -267,7 +275,7 @@ def _of_judged(rejects: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def _journals(
-    bundle: mapping.Bundle, accepted: pd.DataFrame, replaced: pd.DataFrame, withdrawals: pd.DataFrame, content: Content
+    bundle: mapping.Bundle, accepted: pd.DataFrame, replaced: pd.DataFrame, withdrawals: pd.DataFrame, before: Before
 ) -> tuple[journal.Journals, pd.DataFrame]:
     """Journals of the accepted reports with the reversals of what they and the withdrawn ones replace; and rejects.
 
@@ -279,17 +287,33 @@ def _journals(
     while True:
         made = journal.build(bundle, lines, parts)
         late.append(made.rejects)
-        both = _with_reversals(bundle, made, lines, pd.concat(late), replaced, withdrawals, content)
+        both = _with_reversals(bundle, made, lines, pd.concat(late), replaced, withdrawals, before.content)
         unfit = pd.concat([
             _of_reports(both, render.check(profile, bundle, *_of_target(bundle, both, target)[:2]))
             for target, profile in bundle.targets.items()
         ], ignore_index=True)  # fmt: skip
+        unfit = pd.concat([unfit, _of_reports(both, _over_period(bundle, both, before))], ignore_index=True)
         late.append(unfit)
         if unfit.empty:
             return both, pd.concat(late, ignore_index=True)
         bad = pd.concat(late)
         lines, parts = journal.only(lines, parts, ~rules.quarantined(lines, bad))
         withdrawals = withdrawals.loc[~rules.quarantined(withdrawals, bad)]
+
+
+def _over_period(bundle: mapping.Bundle, journals: journal.Journals, before: Before) -> pd.DataFrame:
+    """Journals with rounding in a company and period where it would come to more than `period_limit_minor`."""
+    faults, heads = mapping.Faults(), journals.headers
+    limit = int(bundle.journal.get("rounding", {}).get("period_limit_minor", "0"))
+    mine = heads.loc[heads["rounding_minor"] != 0, ROUNDED_COLUMNS] if limit else heads.iloc[:0]
+    if len(mine):
+        past = before.rounded()
+        whole = pd.concat([mine, past.loc[~past["journal_key"].isin(heads["journal_key"]), ROUNDED_COLUMNS]])
+        size = whole["rounding_minor"].abs().groupby([whole["company"], whole["period"]]).transform("sum")
+        over = np.flatnonzero(heads["journal_key"].isin(whole.loc[size > limit, "journal_key"]).to_numpy(dtype=bool))
+        values = heads["period"].iloc[over].tolist()
+        faults.add(over, "ROUNDING_PERIOD", "rounding", values, f"{limit} minor units")
+    return faults.rejects(heads.assign(line_no=0, source_row=0))
 
 
 def _with_reversals(

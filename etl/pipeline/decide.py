@@ -88,7 +88,7 @@ def _before(context: Context, landing: Landing | None) -> booking.Before:
 
     known = context.store.known_versions(system, [landing.sha256] if landing else [])
     seq = landing.seq if landing else int(known["seq"].max() if len(known) else 0) + 1
-    return booking.Before(seq, known, claims, journals, content)
+    return booking.Before(seq, known, claims, journals, content, lambda: context.store.rounding(system))
 
 
 def sealed_content(context: Context, headers: pd.DataFrame) -> reversal.Content:
@@ -126,8 +126,11 @@ def with_file(past: Past, decision: Decision) -> Past:
         state = earlier["state"].where(~earlier["journal_key"].isin(booked.voided), "void")
         return pd.concat([earlier.assign(state=state), mine[mine["claim_report"].isin(reports)]], ignore_index=True)
 
+    def rounded() -> pd.DataFrame:
+        return pd.concat([before.rounded(), booking.rounding(booked)], ignore_index=True)
+
     known = pd.concat([before.known, booking.decided(booked, before.seq)], ignore_index=True)
-    after = replace(before, seq=before.seq + 1, known=known, claims=claims, journals=journals)
+    after = replace(before, seq=before.seq + 1, known=known, claims=claims, journals=journals, rounded=rounded)
     return replace(past, before=after, alike=alike, history=[*past.history, versions.totals(booked.outcomes)])
 
 

@@ -52,7 +52,7 @@ class _Books:
         def claims(keys: Sequence[str]) -> pd.DataFrame:
             return self.invoices[self.invoices["invoice_key"].isin(list(keys))]
 
-        return booking.Before(seq, self.known, claims, journals, self.content)
+        return booking.Before(seq, self.known, claims, journals, self.content, lambda: self.journals)
 
     def content(self, headers: pd.DataFrame) -> reversal.Content:
         mine = [one for one in self.sealed if one.batch.batch_id in set(headers["batch_id"])]

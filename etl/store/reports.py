@@ -17,6 +17,7 @@ from etl.store import tables as t
 
 _LANDED_REPORT: Final = ("feed_id", "landing_sha256", *model.REPORT_KEY)
 REJECT_COLUMNS: Final = ["feed_id", "landing_sha256", "run_id", "rejected_at", *model.REJECT_COLUMNS]
+ROUNDING_COLUMNS: Final = ["journal_key", "company", "period", "rounding_minor"]
 KNOWN_COLUMNS: Final = [
     *model.REPORT_KEY, "document_currency", "outcome", "content_hash", "business_hash", "journal_key", "seq",
 ]  # fmt: skip
@@ -59,6 +60,14 @@ def report_journals(connection: Connection, source_system: str, reports: Sequenc
     found = pd.concat(parts, ignore_index=True) if parts else frames.read(connection, statement.where(false()))
     found = found.sort_values(["journal_key", "seq"]).drop_duplicates("journal_key", keep="last")
     return found.drop(columns="seq").reset_index(drop=True)
+
+
+def rounding(connection: Connection, source_system: str) -> pd.DataFrame:
+    """ROUNDING_COLUMNS of every journal of a source system that rounding left something over in."""
+    statement = select(*[t.journal.c[name] for name in ROUNDING_COLUMNS])
+    return frames.read(
+        connection, statement.where(t.journal.c.source_system == source_system, t.journal.c.rounding_minor != 0)
+    )
 
 
 def report_links(connection: Connection, source_system: str, reports: Sequence[str]) -> pd.DataFrame:

@@ -119,6 +119,11 @@ class Store:
         with self._read() as connection:
             return reports.report_links(connection, source_system, report_ids)
 
+    def rounding(self, source_system: str) -> pd.DataFrame:
+        """journal_key, company, period, rounding_minor of every journal that rounding left something over in."""
+        with self._read() as connection:
+            return reports.rounding(connection, source_system)
+
     def invoice_claims(self, source_system: str, keys: Sequence[str]) -> pd.DataFrame:
         """invoice_key and report key: which accepted report versions claim these invoices already."""
         with self._read() as connection:
