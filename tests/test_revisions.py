@@ -522,14 +522,18 @@ def net(group: Group) -> dict[str, int]:
 
 
 def corrected(group: Group, first: Sequence[Line], second: Sequence[Line]) -> list[str]:
-    """Two deliveries through the ERP without a break; the purposes of all journals."""
+    """Two deliveries through the ERP without a break, every cent explained; the purposes of all journals."""
     for lines in (first, second):
         result = group.run(*lines)
         assert ({}, 0, True) == (result["reasons"], result["breaks"], result["explained"])
     context = group.open()
     made = context.store.journals("sample")
-    for key in made.loc[made["reverses"] != "", "journal_key"]:
-        assert explain.explain(context, key)["original"]["lines"]
+    for key in made["journal_key"]:
+        told = explain.explain(context, key)
+        told = told.get("original", told)
+        assert told["made_again_equal"]
+        assert [] == [one for one in told["lines"] if one["explained"] != one["amount"]]
+        assert all(one["because"] or all(part["why"] for part in one["parts"]) for one in told["lines"])
     return sorted(made["purpose"])
 
 

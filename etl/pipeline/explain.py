@@ -186,7 +186,7 @@ def _found(context: Context, line: pd.Series, part: Facts, replay: Replay) -> tu
     share = replay.lines["allocation_no"].to_numpy(dtype=np.int64)[at]
     purposes = np.array([told[rule]["purpose"] for rule in parts["rule"].tolist()], dtype=object)
     fits = (source == part["source_row"]) & (share == part["allocation_no"]) & (purposes == line["purpose"])
-    fits &= (parts["amount_minor"] == part["amount_minor"]).to_numpy(dtype=bool)
+    fits &= (parts["amount_minor"].abs() == abs(part["amount_minor"])).to_numpy(dtype=bool)  # an accrual is taken back
     fits &= (parts["account"] == line["account"]).to_numpy(dtype=bool)
     hits = np.flatnonzero(fits)
     return (int(parts["rule"].to_numpy(dtype=np.int64)[hits[0]]), int(at[hits[0]])) if len(hits) else None
