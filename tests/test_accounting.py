@@ -506,6 +506,19 @@ def test_the_rate_is_pinned_with_its_date_and_source(tmp_path: Path) -> None:
     assert ["7.1 2026-02-03 ECB"] == shown(booked.headers, "rate", "rate_date", "rate_source")
 
 
+@pytest.mark.parametrize(("mode", "base"), [("half_up", 4), ("half_even", 4), ("down", 3)])
+def test_the_conversion_rounds_as_the_mapping_says(tmp_path: Path, mode: str, base: int) -> None:
+    """0.05 USD x 0.7 = 0.035: half up and half even give 0.04, down gives 0.03."""
+    rates = "document_currency,base_currency,rate\nUSD,CNY,0.7\n"
+    books = bundle(tmp_path, rates=rates, journals=JOURNAL.replace("rounding: half_up", f"rounding: {mode}"))
+
+    booked = book(books, expense_lines("document_currency gross_minor\n USD 5"))
+
+    assert [f"6602 {base} 0", f"2241 0 {base}"] == shown(
+        booked.lines, "account", "base_debit_minor", "base_credit_minor"
+    )
+
+
 def test_what_rounding_left_is_on_the_header(tmp_path: Path) -> None:
     booked = book(bundle(tmp_path), expense_lines("document_currency gross_minor\n USD 105\n USD 105\n USD 105"))
 

@@ -42,7 +42,7 @@ def _build(bundle: mapping.Bundle, expense: pd.DataFrame, parts: pd.DataFrame) -
     report_no, journal_of_part, reports, heads = headers.make(bundle, expense, parts)
     heads = headers.with_rates(bundle, heads, faults)
     merged, line_of_part = lines.merged(bundle, expense, parts, journal_of_part)
-    merged["base_minor"] = lines.base_amounts(heads, merged, faults)
+    merged["base_minor"] = lines.base_amounts(bundle, heads, merged, faults)
     merged = lines.with_rounding(bundle, expense, heads, merged, faults)
     lines.check_balance(heads, merged, faults)
     split.check(bundle, heads, merged, faults)
@@ -53,7 +53,7 @@ def _build(bundle: mapping.Bundle, expense: pd.DataFrame, parts: pd.DataFrame) -
     heads, merged = accrual.with_accruals(bundle, expense, heads, merged)
     heads, merged = lines.number(bundle, heads, merged)
     reports = headers.links(reports, heads)
-    lineage = lines.lineage(expense, parts, line_of_part, report_no, heads, merged)
+    lineage = lines.lineage(bundle, expense, parts, line_of_part, report_no, heads, merged)
     return Journals(
         heads[model.JOURNAL_COLUMNS].reset_index(drop=True), merged[model.JOURNAL_LINE_COLUMNS], lineage,
         reports[model.JOURNAL_REPORT_COLUMNS].reset_index(drop=True), rejects,

@@ -87,7 +87,7 @@ def _merging(rules: Sequence[Mapping[str, Any]]) -> Ints:
 # --- base currency
 
 
-def base_amounts(heads: pd.DataFrame, merged: pd.DataFrame, faults: mapping.Faults) -> Ints:
+def base_amounts(bundle: mapping.Bundle, heads: pd.DataFrame, merged: pd.DataFrame, faults: mapping.Faults) -> Ints:
     """Each line in base currency; a journal whose amounts leave the money limit there is rejected, its lines are 0."""
     journal = merged["journal"].to_numpy(dtype=np.int64)
     amount = merged["amount_minor"].to_numpy(dtype=np.int64)
@@ -98,7 +98,7 @@ def base_amounts(heads: pd.DataFrame, merged: pd.DataFrame, faults: mapping.Faul
         values = [f"{money.text_of(int(gross[row]) // 2, currency)} {currency} at {rate}" for row in over.tolist()]
         faults.add(over, "RANGE", "base_debit_minor", values, "")
         refused[over] = True
-    return np.where(refused[journal], 0, _converted(heads, np.where(refused[journal], 0, amount), journal))
+    return np.where(refused[journal], 0, _converted(bundle, heads, np.where(refused[journal], 0, amount), journal))
 
 
 def _rates(heads: pd.DataFrame) -> list[tuple[tuple[str, str, str], Ints]]:
@@ -111,12 +111,12 @@ def _rates(heads: pd.DataFrame) -> list[tuple[tuple[str, str, str], Ints]]:
     ]  # fmt: skip
 
 
-def _converted(heads: pd.DataFrame, amount: Ints, journal: Ints) -> Ints:
-    """Amounts in base currency, each rounded once."""
-    out = amount.copy()
+def _converted(bundle: mapping.Bundle, heads: pd.DataFrame, amount: Ints, journal: Ints) -> Ints:
+    """Amounts in base currency, each rounded once, as `rates.rounding` says."""
+    out, mode = amount.copy(), bundle.journal.get("rates", {}).get("rounding", money.HALF_UP)
     for (currency, base, rate), mine in _rates(heads):
         rows = np.flatnonzero(np.isin(journal, mine))
-        out[rows] = money.convert(amount[rows], rate, currency, base)
+        out[rows] = money.convert(amount[rows], rate, currency, base, mode)
     return out
 
 
@@ -265,8 +265,8 @@ def content_hashes(heads: pd.DataFrame, merged: pd.DataFrame, starts: Ints) -> l
 
 
 def lineage(
-    lines: pd.DataFrame, parts: pd.DataFrame, line_of_part: Ints, report_no: Ints, heads: pd.DataFrame,
-    merged: pd.DataFrame,
+    bundle: mapping.Bundle, lines: pd.DataFrame, parts: pd.DataFrame, line_of_part: Ints, report_no: Ints,
+    heads: pd.DataFrame, merged: pd.DataFrame,
 ) -> pd.DataFrame:  # fmt: skip
     """Which part of each journal line came from which expense line (model.LINEAGE_COLUMNS).
 
@@ -288,7 +288,7 @@ def lineage(
     )
     order = np.lexsort((out["source_row"], place))
     out, place, amount = out.iloc[order].reset_index(drop=True), place[order], amount[order]
-    return out.assign(base_minor=_base_shares(heads, merged, place, amount))[model.LINEAGE_COLUMNS]
+    return out.assign(base_minor=_base_shares(bundle, heads, merged, place, amount))[model.LINEAGE_COLUMNS]
 
 
 def _places(parts: pd.DataFrame, line_of_part: Ints, merged: pd.DataFrame) -> tuple[Ints, Ints, Ints]:
@@ -313,10 +313,10 @@ def _places(parts: pd.DataFrame, line_of_part: Ints, merged: pd.DataFrame) -> tu
     return np.append(part, copied), np.append(place, np.repeat(copies, count)), np.append(sign, signs)
 
 
-def _base_shares(heads: pd.DataFrame, merged: pd.DataFrame, place: Ints, amount: Ints) -> Ints:
+def _base_shares(bundle: mapping.Bundle, heads: pd.DataFrame, merged: pd.DataFrame, place: Ints, amount: Ints) -> Ints:
     """The share of each part in its line's base amount: converted alone, what is left over on the line's first part."""
     journal = merged["journal"].to_numpy(dtype=np.int64)[place]
-    out = _converted(heads, amount, journal)
+    out = _converted(bundle, heads, amount, journal)
     left = merged["base_minor"].to_numpy(dtype=np.int64) - model.sum_by(out, place, len(merged))
     lines, first = np.unique(place, return_index=True)
     out[first] += left[lines]
