@@ -56,13 +56,13 @@ INVOICE_COLUMNS: Final = ["invoice_key", *REPORT_KEY]
 # Journal header and line. Amounts are in the journal's currency and in the company's base currency. company is the one
 # whose books it stands in; original_date the posting date before the period policy; rounding_minor what the rounding
 # line holds, in base currency; belongs_to the journal_key of the journal that an intercompany, split or accrual journal
-# goes with, "" for the journal of the claim itself. reverses: of a reversal, the journal_key that it cancels, and
+# goes with, "" for the journal of the claim itself. reversal_of: of a reversal, the journal_key that it cancels, and
 # report_version is the version that made it necessary.
 JOURNAL_COLUMNS: Final = [
     "journal_id", "journal_key", "company", "report_id", "report_version", "purpose", "employee_id", "document_date",
     "posting_date", "original_date", "period", "currency", "base_currency", "rate", "rate_date", "rate_source",
     "description", "lines", "debit_minor", "base_debit_minor", "rounding_minor", "belongs_to", "content_hash",
-    "reverses",
+    "reversal_of",
 ]  # fmt: skip
 JOURNAL_LINE_COLUMNS: Final = [
     "journal_key", "line_no", "purpose", "account", "party", "department", "cost_center", "project", "analysis",

@@ -71,7 +71,7 @@ def _headers(bundle: mapping.Bundle, originals: pd.DataFrame, corrections: pd.Da
     new = dict(zip(zip(originals["journal_key"], reports, strict=True), keys, strict=True))
     main = [new.get(pair, "") for pair in zip(originals["belongs_to"], reports, strict=True)]
     return originals.assign(
-        journal_id=model.texts(ids), journal_key=model.texts(keys), reverses=originals["journal_key"],
+        journal_id=model.texts(ids), journal_key=model.texts(keys), reversal_of=originals["journal_key"],
         belongs_to=model.texts(main), report_id=reports, original_date=corrections["posting_date"],
         purpose=model.texts([model.REVERSAL] * len(originals)), report_version=corrections["by_version"],
         posting_date=corrections["posting_date"], period=corrections["period"],

@@ -137,9 +137,9 @@ def _standing(journals: pd.DataFrame) -> pd.DataFrame:
     A reversal that was posted cancels for good; one that is on its way, or refused, leaves open what is booked. A
     refused journal of several reports stays open until the ERP takes it. An accrual and its reversal book nothing.
     """
-    reversal = journals[journals["reverses"] != ""]
-    reversed_as = dict(zip(_keys(reversal, ["reverses", *CLAIM]), reversal["state"], strict=True))
-    columns = ["journal_key", *CLAIM, "state", "reverses", "purpose", "report_id"]
+    reversal = journals[journals["reversal_of"] != ""]
+    reversed_as = dict(zip(_keys(reversal, ["reversal_of", *CLAIM]), reversal["state"], strict=True))
+    columns = ["journal_key", *CLAIM, "state", "reversal_of", "purpose", "report_id"]
     standing = []
     for *key, state, reverses, purpose, report in journals[columns].itertuples(index=False, name=None):
         cancelled = reversed_as.get(tuple(key), "")
@@ -201,7 +201,7 @@ class _History:
         """The journal that a version waits for, and its state: of a posted one that is its reversal's."""
         key, state = self.journals["journal_key"].iat[place], self.journals["state"].iat[place]
         report = self.journals["claim_report"].iat[place]
-        mine = (self.journals["reverses"] == key) & (self.journals["claim_report"] == report)
+        mine = (self.journals["reversal_of"] == key) & (self.journals["claim_report"] == report)
         cancelled = np.flatnonzero(mine.to_numpy(dtype=bool))
         if len(cancelled):
             key, state = (self.journals[name].iat[cancelled[0]] for name in ("journal_key", "state"))

@@ -672,7 +672,7 @@ def taken_back(world: World, mark: str, version: str, period: str = "2026-03") -
         mine, new = of("R5", currency), f"{mark}{currency}"
         world = world.adding("journals", mine, journal_key=new, purpose="reversal", journal_id=new, period=period,
                              report_version=version, posting_date=f"{period}-31",
-                             reverses=key("R5", currency))  # fmt: skip
+                             reversal_of=key("R5", currency))  # fmt: skip
         for table in ("journal_lines", "erp_lines"):
             rows = getattr(world, table)[mine(getattr(world, table))]
             sides = {"debit_minor": rows["credit_minor"], "credit_minor": rows["debit_minor"]}

@@ -125,7 +125,7 @@ class Office:
     def lines(self) -> pd.DataFrame:
         """The sealed lines of all journals that count, with their headers; void ones count nowhere."""
         heads = self.journals()
-        facts = ["journal_key", "company", "report_id", "report_version", "currency", "purpose", "reverses"]
+        facts = ["journal_key", "company", "report_id", "report_version", "currency", "purpose", "reversal_of"]
         heads = heads.loc[heads["state"] != "void", facts]
         folders = [self.context.home / "batches" / batch.folder for batch in self.context.store.batches("tiny")]
         parts = [pq.read_table(folder / "lines.parquet").to_pandas() for folder in folders]
@@ -320,9 +320,9 @@ class Revisions(RuleBasedStateMachine):
         if not hasattr(self, "office"):
             return
         lines = self.office.lines()
-        back = lines[lines["reverses"] != ""]
+        back = lines[lines["reversal_of"] != ""]
         pairs = pd.concat(
-            [lines[lines["journal_key"].isin(back["reverses"])], back.assign(journal_key=back["reverses"])]
+            [lines[lines["journal_key"].isin(back["reversal_of"])], back.assign(journal_key=back["reversal_of"])]
         )
         assert {} == nets(pairs, ["journal_key"])
         version = lines["company"] + " " + lines["report_id"] + " " + lines["report_version"]
@@ -501,7 +501,7 @@ def test_a_reversal_is_explained_by_what_it_takes_back(group: Group) -> None:
     original, reversal = (str(made.loc[made["purpose"] == p, "journal_key"].iat[0]) for p in ("original", "reversal"))
     found = explain.explain(context, reversal, 1)
 
-    assert (original, "CN01 R1 2 is withdrawn in expenses_2026-02_002.csv") == (found["reverses"], found["because"])
+    assert (original, "CN01 R1 2 is withdrawn in expenses_2026-02_002.csv") == (found["reversal_of"], found["because"])
     assert ("45.00", "expenses_2026-02_001.csv") == (
         found["original"]["lines"][0]["amount"],
         found["original"]["source_file"],

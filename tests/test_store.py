@@ -226,7 +226,7 @@ def test_a_journal_lives_in_one_batch_until_the_erp_refuses_it(any_store: Store)
 def reversal_of(report: str, name: str) -> pd.DataFrame:
     """A journal of another id that reverses a report's."""
     back = journals(name).assign(report_id=report, report_version="2", purpose="reversal")
-    return back.assign(reverses=journals(report)["journal_key"]).astype({"report_version": "str", "purpose": "str"})
+    return back.assign(reversal_of=journals(report)["journal_key"]).astype({"report_version": "str", "purpose": "str"})
 
 
 def reversing(name: str, batch_id: str, number: int, **parts: object) -> Build:
@@ -247,7 +247,7 @@ def test_a_journal_is_reversed_once_and_a_second_build_is_asked_to_look_again(an
             [*model.JOURNAL_COLUMNS, "feed_id", "source_system", "mapping_digest", "code_version", "made_at"]
         )
         taken = columns.replace("journal_key", "'AAAAAAAAAAAAAAAA'", 1)
-        connection.execute(text(f"INSERT INTO journal ({columns}) SELECT {taken} FROM journal WHERE reverses <> ''"))
+        connection.execute(text(f"INSERT INTO journal ({columns}) SELECT {taken} FROM journal WHERE reversal_of <> ''"))
     made = any_store.report_journals(SYSTEM, ["R1"])
     assert [("expense", "B1", "sealed"), ("reversal", "B2", "sealed")] == sorted(
         made[["purpose", "batch_id", "state"]].itertuples(index=False, name=None)

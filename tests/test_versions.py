@@ -32,7 +32,7 @@ def frame(*rows: str) -> pd.DataFrame:
 def books(*journals: str) -> pd.DataFrame:
     """Company, report, version, journal key, state, and the key that it reverses."""
     cells = [(*row.split(), "")[:6] for row in journals]
-    names = {"company": 0, "report_id": 1, "report_version": 2, "journal_key": 3, "state": 4, "reverses": 5}
+    names = {"company": 0, "report_id": 1, "report_version": 2, "journal_key": 3, "state": 4, "reversal_of": 5}
     blank = {name: model.texts([""] * len(cells)) for name in versions.JOURNAL_COLUMNS}
     names |= {"claim_company": 0, "claim_report": 1}
     return pd.DataFrame(blank | {name: model.texts([row[i] for row in cells]) for name, i in names.items()})

@@ -241,7 +241,7 @@ JOURNAL: Final = _schema(
         "description": text(), "lines": whole(), "debit_minor": amount(), "base_debit_minor": amount(),
         "rounding_minor": amount(), "belongs_to": shaped("a journal key", _KEY, empty=True),
         "content_hash": shaped("a sha256", _SHA256),
-        "reverses": shaped("a journal key", _KEY, empty=True),
+        "reversal_of": shaped("a journal key", _KEY, empty=True),
     },
     _unique(["journal_key"]),
 )  # fmt: skip

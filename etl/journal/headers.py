@@ -119,7 +119,7 @@ def _header(bundle: mapping.Bundle, lines: pd.DataFrame, group: Ints, first: Int
         description=mapping.fill(bundle.journal["description"], head),
         first_line=first,
         belongs_to=model.texts([""] * len(head)),
-        reverses=model.texts([""] * len(head)),
+        reversal_of=model.texts([""] * len(head)),
     )
 
 

@@ -64,10 +64,10 @@ def explain(context: Context, journal_key: str, line_no: int = 0) -> Facts:
     """
     head = context.store.journals(keys=[journal_key]).iloc[0]
     member = context.store.members(keys=[journal_key]).iloc[-1]
-    if head["reverses"]:
-        original = context.store.journals(keys=[str(head["reverses"])]).iloc[0]
+    if head["reversal_of"]:
+        original = context.store.journals(keys=[str(head["reversal_of"])]).iloc[0]
         whole = original["report_id"] != head["report_id"]  # of several reports: its lines have numbers of their own
-        told = explain(context, str(head["reverses"]), 0 if whole else line_no)
+        told = explain(context, str(head["reversal_of"]), 0 if whole else line_no)
         return _reversal(context, head, member) | {"original": told}
     sealed = _sealed(context, str(member["batch_id"]), journal_key)
     if line_no and line_no not in sealed["lines"]["line_no"].tolist():
@@ -93,14 +93,17 @@ def _reversal(context: Context, head: pd.Series, member: pd.Series) -> Facts:
     """What a reversal takes back, and the version that made it necessary."""
     if head["belongs_to"]:  # in the books of another company: the claim's own says whose report it is
         own = context.store.journals(keys=[str(head["belongs_to"])]).iloc[0]
-        return _reversal(context, own, member) | {"journal_key": head["journal_key"], "reverses": head["reverses"]}
+        return _reversal(context, own, member) | {
+            "journal_key": head["journal_key"],
+            "reversal_of": head["reversal_of"],
+        }
     report = " ".join(str(head[c]) for c in model.REPORT_KEY)
     outcomes = context.store.outcomes(context.feed_id, report_id=str(head["report_id"]))
     mine = np.all([(outcomes[c] == head[c]).to_numpy(dtype=bool) for c in model.REPORT_KEY], axis=0)
     decided = outcomes[mine & outcomes["outcome"].isin([model.ACCEPTED, model.WITHDRAWN])].iloc[0]
     landing = context.store.landing(context.feed_id, str(decided["landing_sha256"]))
     return {
-        "journal_key": head["journal_key"], "report": report, "reverses": head["reverses"],
+        "journal_key": head["journal_key"], "report": report, "reversal_of": head["reversal_of"],
         "because": f"{report} is {decided['outcome']} in {landing.name}", "posting_date": head["posting_date"],
         "run_id": decided["run_id"], "batch_id": member["batch_id"], "state": member["state"],
         "erp_document": member["erp_document"],

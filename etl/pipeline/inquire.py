@@ -35,9 +35,9 @@ def _chain(journals: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
     """Journals of a report in the order they were made, reversals first, with amount, state and ERP document."""
     last = members.drop_duplicates("journal_key", keep="last")[["journal_key", "state", "erp_document"]]
     both = journals.merge(last, how="left", on="journal_key", validate="1:1").fillna("")
-    order = both.assign(first=both["reverses"] == "").sort_values(["made_at", "first", "currency", "journal_key"])
+    order = both.assign(first=both["reversal_of"] == "").sort_values(["made_at", "first", "currency", "journal_key"])
     order = _with_amount(order, "debit_minor", "currency")
-    columns = ["report_version", "purpose", "journal_key", "reverses", "posting_date", "currency", "debit", "state"]
+    columns = ["report_version", "purpose", "journal_key", "reversal_of", "posting_date", "currency", "debit", "state"]
     return order[[*columns, "erp_document"]]
 
 

@@ -48,8 +48,8 @@ def shifts(journals: pd.DataFrame, period: str = "") -> pd.DataFrame:
 
     In: model.JOURNAL_COLUMNS of everything, not of one period alone.
     """
-    back = journals[journals["reverses"] != ""]
-    back = back[["reverses", "journal_key", "period"]].set_axis(
+    back = journals[journals["reversal_of"] != ""]
+    back = back[["reversal_of", "journal_key", "period"]].set_axis(
         ["journal_key", "reversal_key", "reversal_period"], axis=1
     )
     both = journals.merge(back, on="journal_key", validate="1:1")

@@ -195,12 +195,12 @@ def _record_journals(connection: Connection, build: Build, at: str) -> bool:
 
 def _refuse_reversed(connection: Connection, build: Build) -> None:
     """A reversal that another build has sealed meanwhile: what this one decided rests on a past that is over."""
-    reversals = build.journals.loc[build.journals["reverses"] != "", ["reverses", "report_id"]]
+    reversals = build.journals.loc[build.journals["reversal_of"] != "", ["reversal_of", "report_id"]]
     mine = set(reversals.itertuples(index=False, name=None))
-    columns = (t.journal.c.reverses, t.journal.c.report_id, t.batch_member.c.batch_id)
+    columns = (t.journal.c.reversal_of, t.journal.c.report_id, t.batch_member.c.batch_id)
     join = t.batch_member.c.journal_key == t.journal.c.journal_key
-    for part in frames.in_parts(reversals["reverses"].tolist()):
-        found = connection.execute(select(*columns).join(t.batch_member, join).where(t.journal.c.reverses.in_(part)))
+    for part in frames.in_parts(reversals["reversal_of"].tolist()):
+        found = connection.execute(select(*columns).join(t.batch_member, join).where(t.journal.c.reversal_of.in_(part)))
         if any(row[:2] in mine and row[2] not in set(build.batches["batch_id"]) for row in found):
             raise TransientError("TARGET_BUSY", value="the store", detail="another run corrected the same reports")
 

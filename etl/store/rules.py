@@ -45,7 +45,7 @@ _DEAD: Final = "state IN ('rejected', 'void')"
 _ONCE: Final = (
     f"CREATE UNIQUE INDEX outcome_accepted_once ON outcome ({_ACCEPTED}) WHERE outcome = 'accepted'",
     f"CREATE UNIQUE INDEX batch_member_live_once ON batch_member (journal_key) WHERE NOT ({_DEAD})",
-    "CREATE UNIQUE INDEX journal_reversed_once ON journal (reverses, report_id) WHERE reverses <> ''",
+    "CREATE UNIQUE INDEX journal_reversed_once ON journal (reversal_of, report_id) WHERE reversal_of <> ''",
 )
 # MariaDB has no partial unique index: a generated column that is NULL where the rule does not apply.
 _ONCE_MARIADB: Final = (
@@ -54,7 +54,7 @@ _ONCE_MARIADB: Final = (
     "PERSISTENT, ADD UNIQUE INDEX outcome_accepted_once (accepted_key)",
     f"ALTER TABLE batch_member ADD COLUMN live_key varchar(16) AS (CASE WHEN {_DEAD} THEN NULL ELSE journal_key END) "
     "PERSISTENT, ADD UNIQUE INDEX batch_member_live_once (live_key)",
-    "ALTER TABLE journal ADD COLUMN reversed_key varchar(16) AS (CASE WHEN reverses <> '' THEN reverses END) "
+    "ALTER TABLE journal ADD COLUMN reversed_key varchar(16) AS (CASE WHEN reversal_of <> '' THEN reversal_of END) "
     "PERSISTENT, ADD UNIQUE INDEX journal_reversed_once (reversed_key, report_id)",
 )
 

@@ -187,7 +187,7 @@ journal: Final = _table(
     _whole("rounding_minor"),
     _code("belongs_to", 16),
     _code("content_hash"),
-    _code("reverses", 16),
+    _code("reversal_of", 16),
     _code("feed_id"),
     _code("source_system"),
     _code("mapping_digest"),
