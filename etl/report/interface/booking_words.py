@@ -20,6 +20,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "is_below": ("{field} is below {value}", "{field} 小于 {value}"),
     "is_from": ("{field} is {value} or above", "{field} 不小于 {value}"),
     "is_to": ("{field} is {value} or below", "{field} 不大于 {value}"),
+    "group": ("({condition})", "（{condition}）"),
     "not": ("not ({condition})", "并非（{condition}）"),
     "and": (" and ", " 且 "),
     "or": (" or ", " 或 "),
@@ -137,7 +138,10 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "查不到行或选项时：记入暂记科目 {account}，每次交付最多 {lines} 行，超过则全部挂起（SUSPENSE_LIMIT）。",
     ),
     "rule.allocate": ("Divided by allocation {name}.", "按分摊 {name} 分配。"),
-    "rule.per_tax": ("One line for each tax of the tax code.", "税码的每个税种一条分录。"),
+    "rule.per_tax": (
+        "One line for each tax of the tax code; its tax code is the tax.",
+        "税码的每个税种一条分录，其税码为该税种。",
+    ),
     "rule.bearer": ("In the books of the company that bears the cost.", "记入承担费用的法人主体的账簿。"),
     "rule.accrue": (
         "Also accrued in a period that is open for accruals.",
@@ -150,6 +154,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "amount.tax": ("the tax", "税额"),
     "amount.reclaimable_tax": ("the reclaimable tax", "可抵扣税额"),
     "amount.non_reclaimable_tax": ("the tax that is not reclaimable", "不可抵扣税额"),
+    "expr.nothing": ("nothing", "空"),
     "expr.value": ("“{value}”", "“{value}”"),
     "expr.field": ("{field} of the expense line", "费用明细的 {field}"),
     "expr.table": ("{value} of table {table}, looked up by {key}", "表 {table} 的 {value}（按 {key} 查找）"),
@@ -167,8 +172,9 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     # --- tables
     "tables": ("Look-up tables", "对照表"),
     "tables_note": (
-        "* in a key matches anything; the row with the fewest wins. A look-up without a row holds the report.",
-        "键中的 * 匹配任意值，* 最少的行优先。查不到行时报销单挂起。",
+        "* in a key matches anything; the row with the fewest wins. A look-up without a row holds the report,"
+        " unless its rule names a suspense account or its allocation stays whole.",
+        "键中的 * 匹配任意值，* 最少的行优先。查不到行时报销单挂起，除非规则指定暂记科目或分摊允许不分摊。",
     ),
     "table": ("Table", "表"),
     "used_for": ("Used for", "用途"),

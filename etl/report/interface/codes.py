@@ -147,7 +147,7 @@ def _outcome(name: str, say: Words) -> str:
 def _row(entry: Entry, say: Words) -> tuple[str, ...]:
     if say.language == "zh":
         told, step = chinese.CODES[entry.code]
-        return entry.code, told, chinese.OWNERS[entry.owner], step
+        return entry.code, told, chinese.owner(entry.owner, say.language), step
     return entry.code, _pattern(entry.text), entry.owner, _pattern(entry.next_step)
 
 

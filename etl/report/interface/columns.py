@@ -119,14 +119,14 @@ def _joined(outside: str, path: Path) -> str:
 def _level_table(format: JsonFormat, written: Mapping[str, Any], say: Words) -> Table:
     """Arrays, what must stand in them, and what is left unread on purpose."""
     told = [written["records"]]
-    rows: list[Row] = [("", "", "", say.listed(written.get("ignored", [])))]
+    rows: list[Row] = [(say("the_document"), "", "", say.listed(written.get("ignored", [])))]
     for outside, level in levels(format.records):
         entry = told.pop(0)
         told = [*entry.get("levels", []), *told]
         marks = (say("mark_is", path=".".join(at), text=text) for at, text in level.marks.items())
         rows.append((_array(outside, level.array), level.number, say.also(marks), say.listed(entry.get("ignored", []))))
     headings = say.all("array", "number_column", "marks", "unread")
-    return Table(headings, tuple(row for row in rows if any(row)), say("levels"))
+    return Table(headings, tuple(rows), say("levels"))
 
 
 def _json_columns(format: JsonFormat, plan: Plan, say: Words) -> Iterator[Row]:

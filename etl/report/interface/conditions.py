@@ -24,7 +24,7 @@ def _part(name: str, wanted: Any, say: Words) -> str:
         return say("not", condition=condition(wanted, say))
     if name in ("any", "all"):
         joint = say("or" if name == "any" else "and")
-        return "(" + joint.join(condition(one, say) for one in wanted) + ")"
+        return say("group", condition=joint.join(condition(one, say) for one in wanted))
     return _field(name, wanted, say)
 
 
@@ -86,5 +86,7 @@ def _form(told: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]], say:
         return say("expr.valid", text=text, field=use["valid_by"]) if "valid_by" in use else text
     if "company" in told:
         return say("expr.company", attribute=told["company"])
+    if told.get("value") == "":
+        return say("expr.nothing")
     name = next(form for form in ("value", "field", "template") if form in told)
     return say(f"expr.{name}", **{name: told[name]})

@@ -8,7 +8,7 @@ from typing import Any, Final
 from etl import formats, model
 from etl.clean.plan import Field, Plan
 from etl.mapping import Bundle
-from etl.report.interface import columns, fields
+from etl.report.interface import chinese, columns, fields
 from etl.report.interface.columns import form, length
 from etl.report.interface.conditions import condition
 from etl.report.interface.model import Row, Section, Table
@@ -83,7 +83,8 @@ def _origin(field: Field, say: Words) -> str:
     if field.template:
         return say("from.template", template=field.template)
     if field.first_of:
-        return say("from.first_of", columns=say.listed(field.first_of))
+        text = say("from.first_of", columns=say.listed(field.first_of))
+        return say.also([text, say("from.braces") if any("{" in one for one in field.first_of) else ""])
     several = len(field.columns) > 1
     source = say(
         "from.columns" if several else "from.column", columns=say.listed(field.columns), column=field.columns[0]
@@ -100,7 +101,8 @@ def _checks(bundle: Bundle, say: Words) -> Section:
     tables = [Table(say.all("check", "code", "defined"), tuple(rows))]
     policy = tuple(
         (
-            check["name"], condition(check["when"], say), say(check["severity"]), check["message"], check["owner"],
+            check["name"], condition(check["when"], say), say(check["severity"]), check["message"],
+            chinese.owner(check["owner"], say.language),
             say.where(rules, "checks", number),
         )
         for rules in bundle.rules

@@ -116,6 +116,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "既未读取也未列为不读取的名称会使整个文件被拒收。",
     ),
     "levels": ("Levels of the document", "文档的层级"),
+    "the_document": ("the document itself", "文档本身"),
     "array": ("Array", "数组"),
     "number_column": ("Column with the element's number", "元素序号所在列"),
     "marks": ("What must stand there", "须有的标记"),
@@ -179,8 +180,12 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "from.column": ("column {column}", "列 {column}"),
     "from.columns": ("the first of the columns {columns} that the file has", "以下列中文件所含的第一列：{columns}"),
     "from.first_of": (
-        "row by row the first that is filled: {columns}; a text with braces is filled when its columns are",
-        "逐行取以下首个非空者：{columns}；含花括号的文本在其各列均非空时视为非空",
+        "row by row the first that is filled: {columns}",
+        "逐行取以下首个非空者：{columns}",
+    ),
+    "from.braces": (
+        "a text with braces is filled when the columns in them are",
+        "含花括号的文本在其各列均非空时视为非空",
     ),
     "from.value": ("always {value}", "固定为 {value}"),
     "from.file": ("part {group} of the file name", "文件名中的 {group} 部分"),
@@ -206,11 +211,12 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "状态为 {states} 即撤回报销单：已入账的予以冲销，不再作其他校验。",
     ),
     "check.sum.total": (
-        "{parts} add up to the sum of {total} over the rows that agree in {per}.",
+        "Over the rows that agree in {per}, the sum of {parts} is the sum of {total}.",
         "{per} 相同的各行，{parts} 之和等于 {total} 之和。",
     ),
     "check.sum.stated": (
-        "{parts} add up to the stated {total} over the rows that agree in {per}; nothing is checked where it is empty.",
+        "Over the rows that agree in {per}, the sum of {parts} is the stated {total}; where it is empty, nothing is"
+        " checked.",
         "{per} 相同的各行，{parts} 之和等于声明的 {total}；{total} 为空时不校验。",
     ),
     "plus": (" + ", " + "),
