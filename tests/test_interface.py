@@ -258,27 +258,34 @@ def test_a_trailer_of_a_target_is_told(tmp_path: Path) -> None:
 
 def test_the_levels_of_a_json_document_say_where_each_column_is_read() -> None:
     made = document("concur_fis")
-    entry = "fIDocuments[].document.expenseEntry[]"
-    part = f"{entry}.allocation[]"
 
-    assert {
-        "Array": entry, "Column with the element's number": "entry", "What must stand there": "",
-    } == {name: cell for name, cell in row(made, entry).items() if name != "Left unread on purpose"}  # fmt: skip
-    marks = row(made, "fIDocuments[]")["What must stand there"]
+    assert "entry" == row(made, "2", "fIDocuments[].document.expenseEntry[]")["Numbered in"]
+    marks = row(made, "1", "fIDocuments[]")["What must stand there"]
     assert "document.report.isTest is N, or empty; document.cashAdvanceData.isTest is N, or empty" == marks
-    assert "offset, nextPage" == row(made, "the document itself")["Left unread on purpose"]
-    payer = row(made, "21", "payer")["Read from"].split("\n")
-    assert f"{part}.journal[].journalPayer" == payer[0]
-    assert (
-        f"for an element of {part}.tax[]: journalPayer of the one element of {part}.journal[] that has or lists its "
-        "taxGuid"
-    ) == payer[1]
-    assert "always EMPL for an element of fIDocuments[].document.cashAdvanceApplication[]" == payer[2]
-    assert "fIDocuments[].document.report.revisionNumber; 1 when it is empty" == row(made, "5", "revision")["Read from"]
-    assert f"{entry}.entryApprovedAmount, a JSON number" == row(made, "18", "entryApprovedAmount")["Read from"]
+    assert "offset, nextPage" == row(made, "", "the document itself")["Left unread on purpose"]
+    assert [
+        "4: journalPayer",
+        "5: journalPayer of the one element of journal, beside this array, that has or lists its taxGuid",
+        "6: always EMPL", "7: payer",
+    ] == read_from(made, "payer")  # fmt: skip
+    assert ["1: document.report.revisionNumber; 1 when it is empty"] == read_from(made, "revision")
+    assert ["2: entryApprovedAmount, a JSON number"] == read_from(made, "entryApprovedAmount")
+    assert ["2: the first that is filled: entryDescription, expenseTypeName"] == read_from(made, "description")
+    assert ["3: number of the element in the file, from 1"] == read_from(made, "allocation")
     assert {"Setting": "Number of records stated at", "Value": "numberReturned"} == row(
         made, "Number of records stated at"
     )
+
+
+def read_from(made: Document, column: str) -> list[str]:
+    """Where a column of a JSON document is read, one place for each level that gives it."""
+    (told,) = [
+        cells[2]
+        for table in tables(made)
+        for cells in table.rows
+        if table.headings[2:3] == ("Level, and where it is read there",) and cells[1] == column
+    ]
+    return told.split("\n")
 
 
 def test_what_must_add_up_in_the_source_is_a_check_with_its_place() -> None:

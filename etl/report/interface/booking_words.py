@@ -167,8 +167,8 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "{text}，最多 {most}，超长时挂起（KEY_OVERFLOW）",
     ),
     "unit.encoded": ("{most} of {encoding}", "{encoding} 的 {most}"),
-    "expr.when": ("{text} when {condition}", "{condition} 时为 {text}"),
-    "expr.else": ("else {text}", "否则为 {text}"),
+    "expr.when": ("{text} when {condition}", "若 {condition}，则为{text}"),
+    "expr.else": ("else {text}", "否则为{text}"),
     # --- tables
     "tables": ("Look-up tables", "对照表"),
     "tables_note": (

@@ -9,7 +9,7 @@ from etl import model
 from etl.clean.plan import CODE_CHARACTERS_MAX, Field, Plan
 from etl.formats import Format, JsonFormat
 from etl.formats.layout import Control, Notation
-from etl.formats.levels import Cell, Level, Path
+from etl.formats.levels import Cell, Level
 from etl.mapping import Bundle
 from etl.report.interface.model import Row, Table
 from etl.report.interface.words import Words
@@ -102,54 +102,46 @@ def _written(bundle: Bundle, format: Format | JsonFormat, plan: Plan, say: Words
 
 
 def levels(level: Level, outside: str = "") -> Iterator[tuple[str, Level]]:
-    """A level and all below it, in order, each with the path of what is around it; arrays are marked by []."""
-    yield outside, level
+    """A level and all below it, in order, each with the path of its array from the document, arrays marked by []."""
+    path = ".".join(part for part in (outside, *level.array) if part) + "[]"
+    yield path, level
     for one in level.below:
-        yield from levels(one, _array(outside, level.array))
-
-
-def _array(outside: str, path: Path) -> str:
-    return _joined(outside, path) + "[]"
-
-
-def _joined(outside: str, path: Path) -> str:
-    return ".".join(part for part in (outside, *path) if part)
+        yield from levels(one, path)
 
 
 def _level_table(format: JsonFormat, written: Mapping[str, Any], say: Words) -> Table:
     """Arrays, what must stand in them, and what is left unread on purpose."""
     told = [written["records"]]
-    rows: list[Row] = [(say("the_document"), "", "", say.listed(written.get("ignored", [])))]
-    for outside, level in levels(format.records):
+    rows: list[Row] = [("", say("the_document"), "", "", say.listed(written.get("ignored", [])))]
+    for number, (path, level) in enumerate(levels(format.records), 1):
         entry = told.pop(0)
         told = [*entry.get("levels", []), *told]
         marks = (say("mark_is", path=".".join(at), text=text) for at, text in level.marks.items())
-        rows.append((_array(outside, level.array), level.number, say.also(marks), say.listed(entry.get("ignored", []))))
-    headings = say.all("array", "number_column", "marks", "unread")
+        rows.append((str(number), path, level.number, say.also(marks), say.listed(entry.get("ignored", []))))
+    headings = say.all("level", "array", "number_column", "marks", "unread")
     return Table(headings, tuple(rows), say("levels"))
 
 
 def _json_columns(format: JsonFormat, plan: Plan, say: Words) -> Iterator[Row]:
     """Every column of any level, with the paths it is read from and the fields that it becomes."""
     read: dict[str, list[str]] = {}
-    for outside, level in levels(format.records):
-        array = _array(outside, level.array)
-        if level.number:
-            read.setdefault(level.number, []).append(say("json.number", array=array))
-        for name, cell in level.cells.items():
-            read.setdefault(name, []).append(_cell(cell, outside, array, say))
+    for number, (_, level) in enumerate(levels(format.records), 1):
+        told = {level.number: say("json.number")} if level.number else {}
+        told |= {name: _cell(cell, say) for name, cell in level.cells.items()}
+        for name, text in told.items():
+            read.setdefault(name, []).append(say("json.level", level=number, text=text))
     for number, (name, places) in enumerate(read.items(), 1):
         yield str(number), name, "\n".join(places), *_becomes(name, plan, say)
 
 
-def _cell(cell: Cell, outside: str, array: str, say: Words) -> str:
-    """Where a column of a level is read. In: the paths of what is around the level's array, and of the array."""
+def _cell(cell: Cell, say: Words) -> str:
+    """Where an element of a level holds the text of a column."""
     if cell.take:
-        facts = {"other": _array(outside, cell.array), "where": ".".join(cell.where), "array": array}
-        return say("json.sibling", take=".".join(cell.take), **facts)
+        array, where, take = (".".join(path) for path in (cell.array, cell.where, cell.take))
+        return say("json.sibling", take=take, array=array, where=where)
     if not cell.paths:
-        return say("json.value", value=cell.value, array=array)
-    places = [_joined(array, one) for one in cell.paths]
+        return say("json.value", value=cell.value)
+    places = [".".join(path) for path in cell.paths]
     text = places[0] if len(places) == 1 else say("json.first", paths=say.listed(places))
     if cell.value:
         text = say("json.absent", text=text, value=cell.value)

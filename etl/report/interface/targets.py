@@ -46,6 +46,7 @@ def _form(bundle: Bundle, name: str, profile: Rule, say: Words) -> Iterator[Row]
     for option in ("encoding", "delimiter", "line_end", "width", "first_line", "dates"):
         said = str(profile.get(option, ""))
         yield say(option), {"crlf": "CR LF", "lf": "LF"}.get(said, said)
+    yield say("header_line"), say.yes(profile.get("header") == "yes")
     if "quote" in profile:
         yield say("quote"), say(f"quote.{profile['quote']}")
     replaced = (say("replaced_is", old=old, new=new) for old, new in profile.get("replace", {}).items())
@@ -69,7 +70,8 @@ def _fields(profile: Rule, say: Words) -> Iterator[Field]:
     elif "tree" in profile:
         for element in elements.elements(elements.root(profile["tree"])):
             for name, _, rule in element.cells():
-                yield say(f"level.{element.level}"), name, {**rule, "when": element.conditions}
+                more = {"when": element.conditions, "omit_empty": element.node.get("omit_empty", "no")}
+                yield say(f"level.{element.level}"), name, {**rule, **more}
     elif "records" in profile:
         for record in records.records(profile["records"]):
             for name, rule in record.columns():
@@ -125,6 +127,8 @@ def _origin(bundle: Bundle, rule: Rule, say: Words) -> str:
         text = say("out.pad_left", text=text, count=rule["pad_left"])
     if rule.get("header_only") == "yes":
         text = say("out.header", text=text)
+    if rule.get("omit_empty") == "yes":
+        text = say("out.omit_empty", text=text)
     if rule.get("when"):
         text = say("out.when", text=text, which=say.listed(say(f"which.{one}") for one in rule["when"]))
     return text
