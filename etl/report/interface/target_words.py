@@ -7,7 +7,6 @@ from typing import Final
 
 PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     # --- targets
-    "targets": ("Targets", "目标系统"),
     "target_is": ("Target {target}", "目标系统 {target}"),
     "evidence": ("How it was checked", "验证方式"),
     "form": ("Form", "形式"),
