@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from etl.mapping import Bundle
-from etl.report.interface import booking, codes, source, targets
+from etl.report.interface import booking, codes, delivery, source, targets
 from etl.report.interface.model import Document
 from etl.report.interface.words import LANGUAGES, Words
 from etl.report.interface.written import markdown, page
@@ -26,7 +26,7 @@ def document(bundle: Bundle, folder: Path, language: str) -> Document:
     say = Words(language)
     parts = (
         *source.sections(bundle, say), *booking.sections(bundle, folder, say), *targets.sections(bundle, say),
-        codes.section(bundle, say),
+        delivery.section(bundle, say), codes.section(bundle, say),
     )  # fmt: skip
     footer = say("footer", digest=bundle.digest[:16])
     return Document(language, say("title", feed=bundle.feed_id), say("contents"), parts, footer)

@@ -7,39 +7,42 @@ from pathlib import Path
 from typing import Any, Final
 
 from etl import lookup
-from etl.mapping import Bundle
+from etl.mapping import Bundle, shares
 from etl.mapping.bundle import TAX_KEY
-from etl.report.interface import fields
+from etl.report.interface import fields, policies
 from etl.report.interface.conditions import condition, expression
 from etl.report.interface.model import Row, Section, Table
-from etl.report.interface.source import where
 from etl.report.interface.words import Words
 
 PARTS: Final = ("party", "department", "cost_center", "project", "analysis", "tax_code", "text")
+RATES_OF_TAX: Final = (shares.RATE, shares.RECLAIMABLE)
 _EVER: Final = ("0001-01-01", "9999-12-31")
 
 
 def sections(bundle: Bundle, folder: Path, say: Words) -> Iterator[Section]:
     """Journals and their rules, then the tables. In: the mappings folder."""
     journal = bundle.journal
-    settings = Table(say.all("setting", "said", "defined"), tuple(_settings(bundle, say)))
+    settings = Table(say.all("setting", "said", "defined"), tuple(policies.settings(bundle, say)))
     rules = tuple(
         (
             str(number), line["purpose"], say(f"rule.{line['side']}", **_sides(line, bundle, say)), _when(line, say),
-            _parts(line, bundle, say), where(journal, say, "lines", number - 1),
+            _parts(line, bundle, say), say.where(journal, "lines", number - 1),
         )
         for number, line in enumerate(journal["lines"], 1)
     )  # fmt: skip
     headings = (*say.all("number", "rule", "in_words", "when"), say("rule.more"), say("defined"))
     tables = (settings, Table(headings, rules, say("rules")))
-    yield Section(say("journals"), (say("one_journal"),), tables)
+    yield Section(say("journals"), (say("exact"),), tables)
     headings = say.all("table", "used_for", "key", "gives", "valid_by", "all_columns", "rows", "validity")
     yield Section(say("tables"), (say("tables_note"),), (Table(headings, tuple(_tables(bundle, folder, say))),))
 
 
 def _sides(line: Mapping[str, Any], bundle: Bundle, say: Words) -> dict[str, str]:
     tables = bundle.journal.get("tables", {})
-    return {"amount": say(f"amount.{line['amount']}"), "account": expression(line["account"], tables, say)}
+    amount = say(f"amount.{line['amount']}")
+    if "per" in line:
+        amount = say("amount.per_tax", amount=amount)
+    return {"amount": amount, "account": expression(line["account"], tables, say)}
 
 
 def _when(line: Mapping[str, Any], say: Words) -> str:
@@ -47,38 +50,35 @@ def _when(line: Mapping[str, Any], say: Words) -> str:
 
 
 def _parts(line: Mapping[str, Any], bundle: Bundle, say: Words) -> str:
-    """What else the line carries, and whether equal lines are added up; one sentence a row."""
+    """What else the line carries, in whose books it stands, and what it is added to; one sentence a row."""
     tables = bundle.journal.get("tables", {})
     parts = [
         say("rule.part", part=fields.of_journal(part, say.place), value=expression(line[part], tables, say))
         for part in PARTS
         if part in line
     ]
-    return "\n".join([*parts, *([say("rule.merge")] if line.get("merge") == "yes" else [])])
+    return "\n".join([*parts, *_options(line, bundle, say)])
 
 
-def _settings(bundle: Bundle, say: Words) -> Iterator[Row]:
-    """Rule book, posting date, closed periods, description, reclaimable tax, rates."""
-    journal, tables = bundle.journal, bundle.journal.get("tables", {})
-    yield say("journal_source"), journal["source"], where(journal, say, "source")
-    date = say("posting_date_is", field=journal["posting_date"])
-    yield say("posting_date"), date, where(journal, say, "posting_date")
-    if bundle.periods:
-        yield say("closed_period"), say(f"closed.{journal['closed_period']}"), where(journal, say, "closed_period")
-    yield say("description"), expression(journal["description"], tables, say), where(journal, say, "description")
-    tax = journal.get("reclaimable_tax")
-    if tax:
-        text = say("reclaimable.table" if "table" in tax else "reclaimable.field", **{"table": "", "field": "", **tax})
-        if "when" in tax:
-            text = say("only_when", text=text, condition=condition(tax["when"], say))
-        yield say("reclaimable"), text, where(journal, say, "reclaimable_tax")
-    if "rates" in journal:
-        rates, rounding = journal["rates"], journal["rounding"]
-        text = say(
-            "rates_is", file=rates["file"], rounding=say(f"rounding.{rates['rounding']}"),
-            account=expression(rounding["account"], tables, say), limit=say("minor", amount=rounding["limit_minor"]),
-        )  # fmt: skip
-        yield say("rates"), text, where(journal, say, "rates")
+def _options(line: Mapping[str, Any], bundle: Bundle, say: Words) -> Iterator[str]:
+    if "suspense" in line["account"]:
+        suspense = line["account"]["suspense"]
+        yield say("rule.suspense", account=suspense["value"], lines=f"{int(suspense['lines_max']):,}")
+    if "allocate" in line:
+        yield say("rule.allocate", name=line["allocate"])
+    if "per" in line:
+        yield say("rule.per_tax")
+    if line.get("books") == "bearer":
+        yield say("rule.bearer")
+    if line.get("accrue") == "yes":
+        yield say("rule.accrue")
+    merge = line.get("merge", "no")
+    if merge == "yes":
+        yield say("rule.merge")
+    elif merge != "no":
+        rules = enumerate(bundle.journal["lines"], 1)
+        named = say.listed(str(number) for number, one in rules if one.get("merge") == merge)
+        yield say("rule.merge_named", name=merge, rules=named)
 
 
 # --- tables
@@ -89,6 +89,11 @@ def _tables(bundle: Bundle, folder: Path, say: Words) -> Iterator[Row]:
     for name, use in bundle.journal.get("tables", {}).items():
         used = say("use.account", name=name)
         yield _table(bundle.tables[name], used, use["value"], use.get("valid_by", ""), say)
+    for name, parts in bundle.allocations.items():
+        gives = say.listed([shares.SHARE, *parts.sets])
+        yield _table(parts.table, say("use.allocation", name=name), gives, parts.valid_by, say)
+    if bundle.taxes:
+        yield _table(bundle.taxes.table, say("use.taxes"), say.listed(RATES_OF_TAX), bundle.taxes.valid_by, say)
     checks: Mapping[str, Any] = bundle.feed["checks"]
     if "tax" in checks:
         table = lookup.read_table(folder / "tables" / checks["tax"], TAX_KEY)
@@ -99,7 +104,7 @@ def _tables(bundle: Bundle, folder: Path, say: Words) -> Iterator[Row]:
     if bundle.periods:
         yield _table(bundle.periods, say("use.periods"), "state", "", say)
     if bundle.rates:
-        yield _table(bundle.rates, say("use.rates"), "rate", "posting_date", say)
+        yield _table(bundle.rates, say("use.rates"), "rate", bundle.journal["rates"].get("date", "posting_date"), say)
 
 
 def _table(table: lookup.Table, used: str, gives: str, valid_by: str, say: Words) -> Row:

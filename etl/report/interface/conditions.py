@@ -24,7 +24,7 @@ def _part(name: str, wanted: Any, say: Words) -> str:
         return say("not", condition=condition(wanted, say))
     if name in ("any", "all"):
         joint = say("or" if name == "any" else "and")
-        return "(" + joint.join(condition(one, say) for one in wanted) + ")"
+        return say("group", condition=joint.join(condition(one, say) for one in wanted))
     return _field(name, wanted, say)
 
 
@@ -58,9 +58,18 @@ def _is_amount(name: str, value: str) -> bool:
 def expression(told: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]], say: Words) -> str:
     """Where a value of a journal line comes from. In: the expression, and the look-up tables of the journal mapping."""
     if "choose" in told:
-        return say.also(_choice(choice, tables, say) for choice in told["choose"])
-    text = _form(told, tables, say)
-    return say("expr.max", text=text, max=told["max"]) if "max" in told else text
+        text = say.also(_choice(choice, tables, say) for choice in told["choose"])
+    else:
+        text = _form(told, tables, say)
+    return _limited(text, told, say) if "max" in told else text
+
+
+def _limited(text: str, told: Mapping[str, Any], say: Words) -> str:
+    """The text with the most that it may have, and what happens to more."""
+    most = say(f"unit.{told.get('unit', 'characters')}", max=told["max"])
+    if told.get("unit") == "bytes":
+        most = say("unit.encoded", most=most, encoding=told["encoding"])
+    return say("expr.most" if told.get("overflow") == "error" else "expr.cut", text=text, most=most)
 
 
 def _choice(choice: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]], say: Words) -> str:
@@ -77,5 +86,7 @@ def _form(told: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]], say:
         return say("expr.valid", text=text, field=use["valid_by"]) if "valid_by" in use else text
     if "company" in told:
         return say("expr.company", attribute=told["company"])
+    if told.get("value") == "":
+        return say("expr.nothing")
     name = next(form for form in ("value", "field", "template") if form in told)
     return say(f"expr.{name}", **{name: told[name]})

@@ -5,152 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from etl import model
-from etl.clean.plan import CODE_CHARACTERS_MAX, Field, Plan
-from etl.config import Document
-from etl.formats import Format
+from etl import formats, model
+from etl.clean.plan import Field, Plan
 from etl.mapping import Bundle
-from etl.report.interface import fields
+from etl.report.interface import chinese, columns, fields
+from etl.report.interface.columns import form, length
 from etl.report.interface.conditions import condition
 from etl.report.interface.model import Row, Section, Table
 from etl.report.interface.words import Words
 
-_SETTLE_SECONDS: Final = "60"
+_OF_COMPANY: Final = ("name", "base_currency", "time_zone", "reversal_style", "closed_period")
 _GATE_SHARES: Final = ("quarantined_pct_max", "largest_company_pct_max", "largest_currency_pct_max")
 
 
 def sections(bundle: Bundle, say: Words) -> Iterator[Section]:
     """Overview, what goes in, the expense line, the checks."""
     yield _overview(bundle, say)
-    format, plan = Format.of(bundle.source["format"]), Plan.of(bundle.source)
-    columns = Table(
-        say.all("number", "column", "in_headers", "becomes", "type", "length", "required", "format"),
-        tuple(_columns(format, plan, say)),
-        say("columns"),
-    )
-    count = len(format.layouts)
-    layouts = say("layouts", count=count) if count > 1 else say("layout")
-    yield Section(say("in"), (layouts,), (_settings(_file(bundle, format, plan, say), say), columns))
+    format, plan = formats.declared(bundle.source["format"]), Plan.of(bundle.source)
+    yield Section(say("in"), (columns.note(format, say),), columns.tables(bundle, format, plan, say))
     yield _lines(bundle, plan, say)
     yield _checks(bundle, say)
 
 
-def where(document: Document, say: Words, *path: str | int) -> str:
-    """File and line of a part of a mapping."""
-    return say("where", file=document.file, line=document.line(*path))
-
-
-def _settings(rows: Iterator[Row], say: Words) -> Table:
-    return Table(say.all("setting", "said"), tuple(row for row in rows if row[1]))
-
-
 def _overview(bundle: Bundle, say: Words) -> Section:
     feed = bundle.feed
-    rows = iter((
+    rows = (
         (say("owner"), feed["owner"]), (say("source_system"), bundle.source_system),
         (say("schedule"), feed["schedule"]), (say("time_zone"), feed["time_zone"]),
-    ))  # fmt: skip
-    known = ("name", "base_currency", "time_zone", "reversal_style")
+        (say("mode"), say(f"mode.{feed.get('mode', 'live')}")),
+    )  # fmt: skip
     companies = tuple(
         (
             name, company.get("name", ""), company["base_currency"], company["time_zone"],
             say(company["reversal_style"]), bundle.target_of(name)["target"],
-            say.listed(f"{key} {value}" for key, value in company.items() if key not in known),
+            say.listed(f"{key} {value}" for key, value in company.items() if key not in _OF_COMPANY),
         )
         for name, company in feed["companies"].items()
     )  # fmt: skip
     headings = say.all("company", "name", "base_currency", "time_zone", "reversal_style", "target", "attributes")
-    tables = (_settings(rows, say), Table(headings, companies, say("companies")))
+    tables = (Table(say.all("setting", "said"), rows), Table(headings, companies, say("companies")))
     return Section(say("overview"), (feed["description"],), tables)
 
 
-def _file(bundle: Bundle, format: Format, plan: Plan, say: Words) -> Iterator[Row]:
-    source: Mapping[str, Any] = bundle.feed["source"]
-    yield say("connection"), source["connection"]
-    yield say("files"), source["files"]
-    yield say("complete"), say(source["complete"], seconds=source.get("settle_seconds", _SETTLE_SECONDS))
-    yield say("release"), say(source["release"])
-    yield say("wait"), say("minutes", count=source["wait_minutes"]) if "wait_minutes" in source else ""
-    yield say("encoding"), format.encoding
-    yield say("delimiter"), say("tab") if format.delimiter == "\t" else format.delimiter
-    yield say("line_breaks"), say("yes" if format.line_breaks else "no")
-    yield say("decimal"), format.notation.decimal
-    yield say("thousands"), format.notation.thousands or say("none")
-    yield say("dates"), say.listed(plan.calendar.dates)
-    yield say("times"), say.listed(plan.calendar.times)
-    marks = (say("mark", line=line, text=text) for line, text in format.preamble_marks.items())
-    yield say("preamble"), say.also([str(format.preamble_lines or ""), *marks])
-    yield say("trailer"), _trailer(format, say)
-    yield say("limits"), say.listed(say(f"limit.{name}", count=f"{count:,}") for name, count in format.limits.items())
-
-
-def _trailer(format: Format, say: Words) -> str:
-    trailer = format.trailer
-    if trailer is None:
-        return say("none")
-    parts = [say("trailer_is", mark=trailer.mark)]
-    parts += [] if trailer.count is None else [say("trailer_count", place=trailer.count + 1)]
-    parts += [say("trailer_sum", column=column, place=place + 1) for column, place in trailer.sums.items()]
-    return say.also(parts)
-
-
-# --- columns and fields
-
-
-def _columns(format: Format, plan: Plan, say: Words) -> Iterator[Row]:
-    """Every column that some header has, with the fields that it becomes."""
-    seen: dict[str, list[tuple[int, str]]] = {}
-    for number, layout in enumerate(format.layouts, 1):
-        for header, name in zip(layout.header, layout.names, strict=True):
-            seen.setdefault(name, []).append((number, header))
-    for number, (name, headers) in enumerate(seen.items(), 1):
-        users = [field for field in plan.fields.values() if name in field.columns]
-        stands = say.listed(_header(name, place, header, say) for place, header in headers)
-        rest = _column_of(users, plan, say)
-        if name in plan.unpivot:
-            field = say("unpivot_column", field="gross_minor", expense_type=plan.unpivot[name])
-            rest = (field, say("kind.money"), "", "", _format(Field("gross_minor", model.MONEY), plan, say))
-        yield str(number), name, stands, *rest
-
-
-def _header(name: str, place: int, header: str, say: Words) -> str:
-    """The number of a header, with what stands there when it is not the column's name."""
-    return str(place) if name == header else say("written_as", number=place, text=repr(header))
-
-
-def _column_of(users: list[Field], plan: Plan, say: Words) -> Row:
-    if not users:
-        return say("not_used"), "", "", "", ""
-    kinds = dict.fromkeys(say(f"kind.{field.kind}") for field in users)
-    formats = dict.fromkeys(_format(field, plan, say) for field in users)
-    return (
-        say.listed(field.target for field in users), say.listed(kinds),
-        say.listed(dict.fromkeys(_length(field) for field in users)),
-        say.yes(any(field.required and len(field.columns) == 1 for field in users)), say.also(formats),
-    )  # fmt: skip
-
-
-def _length(field: Field) -> str:
-    """The most characters: of a code always, of a text when the mapping says so."""
-    most = field.max or (CODE_CHARACTERS_MAX if field.kind == model.CODE else 0)
-    return str(most or "")
-
-
-def _format(field: Field, plan: Plan, say: Words) -> str:
-    calendar = plan.calendar
-    times = say.listed(calendar.times)
-    kinds = {
-        model.CODE: say("pattern", pattern=field.pattern),
-        model.DATE: say(f"as.{field.month_day}") if field.month_day else say.listed(calendar.dates),
-        model.TIME: say("zoned", format=times, zone=calendar.zone) if calendar.zone else times,
-        model.MONEY: say("money_format", decimal=plan.notation.decimal),
-        model.INTEGER: say("decimals", count=field.decimals) if field.decimals else "",
-        model.CURRENCY: say("iso_currency"),
-        model.RATE: say("positive_decimal"),
-    }
-    aliases = (say("alias", text=text, code=code) for text, code in (field.aliases or {}).items())
-    flags = (say(name) for name in ("upper", "nfkc") if getattr(field, name))
-    return say.also([kinds.get(field.kind, ""), *aliases, *flags, say("drops") if field.drops_control else ""])
+# --- fields
 
 
 def _lines(bundle: Bundle, plan: Plan, say: Words) -> Section:
@@ -158,8 +55,8 @@ def _lines(bundle: Bundle, plan: Plan, say: Words) -> Section:
     headings = say.all("field", "meaning", "from", "type", "length", "required", "format", "defined")
     rows = [
         (
-            name, fields.meaning(name, say.place), _origin(field, say), say(f"kind.{field.kind}"), _length(field),
-            say.yes(field.required), _format(field, plan, say), where(bundle.source, say, "fields", name),
+            name, fields.meaning(name, say.place), _origin(field, say), say(f"kind.{field.kind}"), length(field),
+            say.yes(field.required), form(field, plan, say), say.where(bundle.source, "fields", name),
         )
         for name, field in plan.fields.items()
     ]  # fmt: skip
@@ -167,7 +64,7 @@ def _lines(bundle: Bundle, plan: Plan, say: Words) -> Section:
     rows += [
         (
             name, fields.meaning(name, say.place), say("from.unpivot"), say(f"kind.{model.LINE_FIELDS[name]}"), "", "",
-            "", where(bundle.source, say, "unpivot"),
+            "", say.where(bundle.source, "unpivot"),
         )
         for name in made
     ]  # fmt: skip
@@ -185,6 +82,9 @@ def _origin(field: Field, say: Words) -> str:
         return say("from.file", group=field.group)
     if field.template:
         return say("from.template", template=field.template)
+    if field.first_of:
+        text = say("from.first_of", columns=say.listed(field.first_of))
+        return say.also([text, say("from.braces") if any("{" in one for one in field.first_of) else ""])
     several = len(field.columns) > 1
     source = say(
         "from.columns" if several else "from.column", columns=say.listed(field.columns), column=field.columns[0]
@@ -196,12 +96,14 @@ def _origin(field: Field, say: Words) -> str:
 
 
 def _checks(bundle: Bundle, say: Words) -> Section:
-    rows = tuple((text, code, where(bundle.feed, say, *path)) for text, code, path in _of_feed(bundle, say))
-    tables = [Table(say.all("check", "code", "defined"), rows)]
+    rows = [(text, code, say.where(bundle.feed, *path)) for text, code, path in _of_feed(bundle, say)]
+    rows += [(text, "SUM", say.where(bundle.source, "sums", name)) for name, text in _sums(bundle, say)]
+    tables = [Table(say.all("check", "code", "defined"), tuple(rows))]
     policy = tuple(
         (
-            check["name"], condition(check["when"], say), say(check["severity"]), check["message"], check["owner"],
-            where(rules, say, "checks", number),
+            check["name"], condition(check["when"], say), say(check["severity"]), check["message"],
+            chinese.owner(check["owner"], say.language),
+            say.where(rules, "checks", number),
         )
         for rules in bundle.rules
         for number, check in enumerate(rules["checks"])
@@ -221,6 +123,8 @@ def _of_feed(bundle: Bundle, say: Words) -> Iterator[tuple[str, str, tuple[str, 
     checks: Mapping[str, Any] = bundle.feed["checks"]
     if "states" in checks:
         yield say("check.states", states=say("or").join(checks["states"])), "STATUS", ("checks", "states")
+    if "withdrawn" in checks:
+        yield say("check.withdrawn", states=say("or").join(checks["withdrawn"])), "", ("checks", "withdrawn")
     if "dates" in checks:
         yield say("check.dates", **checks["dates"]), "DATE_RANGE", ("checks", "dates")
     if "age_days_max" in checks:
@@ -244,6 +148,14 @@ def _of_feed(bundle: Bundle, say: Words) -> Iterator[tuple[str, str, tuple[str, 
         yield text, "INVOICE_REPEATED", ("checks", "invoice_repeated")
     if "approver_id" in bundle.source["fields"]:
         yield say("check.sod"), "SOD", ("checks",)
+
+
+def _sums(bundle: Bundle, say: Words) -> Iterator[tuple[str, str]]:
+    """Name of each sum of the source, and the sentence that it is."""
+    for name, one in bundle.source.get("sums", {}).items():
+        facts = {"parts": say("plus").join(one["parts"]), "per": say.listed(one["per"])}
+        kind = "total" if "total" in one else "stated"
+        yield name, say(f"check.sum.{kind}", total=one[kind], **facts)
 
 
 def _gate(gate: Mapping[str, Any], say: Words) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""What goes out: the form and every field of each target, how it is delivered, and how its answer is read."""
+"""What goes out: the form and every field of each target."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from string import Formatter
 from typing import Any, Final
 
 from etl import model
-from etl.journal import JOURNALS_PER_BATCH_MAX, JOURNALS_PER_BATCH_USUAL
 from etl.mapping import Bundle, elements, records, tree
 from etl.report.interface import fields
 from etl.report.interface.booking import PARTS, rules_of
@@ -25,7 +24,7 @@ _CUT: Final = ("employee_id", "description", "report_id", "cost_center", "projec
 
 
 def sections(bundle: Bundle, say: Words) -> Iterator[Section]:
-    """One section for each target, then delivery and acknowledgement."""
+    """One section for each target."""
     headings = say.all("place", "field", "type", "length", "overflow", "required", "from")
     for name, profile in bundle.targets.items():
         settings = Table(say.all("setting", "said"), tuple(row for row in _form(bundle, name, profile, say) if row[1]))
@@ -35,13 +34,6 @@ def sections(bundle: Bundle, say: Words) -> Iterator[Section]:
             (profile["description"],),
             (settings, Table(headings, rows, say("fields_of", target=name))),
         )
-    tables = tuple(
-        Table(
-            say.all("setting", "said"), tuple(row for row in _delivery(bundle, entry, say) if row[1]), entry["target"]
-        )
-        for entry in bundle.feed["targets"]
-    )
-    yield Section(say("delivery"), (say("delivery_note"),), tables)
 
 
 def _form(bundle: Bundle, name: str, profile: Rule, say: Words) -> Iterator[Row]:
@@ -54,6 +46,7 @@ def _form(bundle: Bundle, name: str, profile: Rule, say: Words) -> Iterator[Row]
     for option in ("encoding", "delimiter", "line_end", "width", "first_line", "dates"):
         said = str(profile.get(option, ""))
         yield say(option), {"crlf": "CR LF", "lf": "LF"}.get(said, said)
+    yield say("header_line"), say.yes(profile.get("header") == "yes")
     if "quote" in profile:
         yield say("quote"), say(f"quote.{profile['quote']}")
     replaced = (say("replaced_is", old=old, new=new) for old, new in profile.get("replace", {}).items())
@@ -77,7 +70,8 @@ def _fields(profile: Rule, say: Words) -> Iterator[Field]:
     elif "tree" in profile:
         for element in elements.elements(elements.root(profile["tree"])):
             for name, _, rule in element.cells():
-                yield say(f"level.{element.level}"), name, {**rule, "when": element.conditions}
+                more = {"when": element.conditions, "omit_empty": element.node.get("omit_empty", "no")}
+                yield say(f"level.{element.level}"), name, {**rule, **more}
     elif "records" in profile:
         for record in records.records(profile["records"]):
             for name, rule in record.columns():
@@ -133,6 +127,8 @@ def _origin(bundle: Bundle, rule: Rule, say: Words) -> str:
         text = say("out.pad_left", text=text, count=rule["pad_left"])
     if rule.get("header_only") == "yes":
         text = say("out.header", text=text)
+    if rule.get("omit_empty") == "yes":
+        text = say("out.omit_empty", text=text)
     if rule.get("when"):
         text = say("out.when", text=text, which=say.listed(say(f"which.{one}") for one in rule["when"]))
     return text
@@ -163,27 +159,3 @@ def _named(bundle: Bundle, field: str, say: Words) -> str:
     text = say("out.field", field=field, meaning=fields.of_journal(field, say.place))
     rules = rules_of(bundle, field) if field in ("account", *PARTS) and field in model.JOURNAL_LINE_COLUMNS else []
     return say("out.rules", text=text, rules=say.listed(rules)) if rules else text
-
-
-# --- delivery
-
-
-def _delivery(bundle: Bundle, entry: Rule, say: Words) -> Iterator[Row]:
-    profile: Rule = bundle.targets[entry["target"]]
-    answer: Rule = profile["acknowledge"]
-    most = bundle.feed.get("batch", {}).get("journals_max", JOURNALS_PER_BATCH_USUAL)
-    yield say("companies"), say.listed(entry["companies"])
-    yield say("connection"), entry["connection"]
-    yield say("journals_max"), f"{min(int(most), JOURNALS_PER_BATCH_MAX):,}"
-    if profile["kind"] == "table":
-        yield say("delivered"), say("delivered.table", table=profile["table"], group=profile["group"])
-        yield say("line_key"), say.listed(profile["key"])
-        yield say("answer"), say("answer.table", headers=answer["headers"], status=answer["status"])
-        yield say("siblings"), say.listed(answer.get("rejected", {}).get("sibling", []))
-        yield say("warnings"), say.listed(answer.get("warnings", []))
-        yield say("ledger"), say.listed([answer["headers"], answer["lines"]])
-    else:
-        yield say("delivered"), say("delivered.file", file=profile["file"])
-        yield say("answer"), say("answer.file", file=answer["acknowledgements"])
-        yield say("ledger"), answer["ledger"]
-    yield say("deadline"), say("hours", count=bundle.feed["acknowledge_within_hours"])
