@@ -121,7 +121,7 @@ def _shared(
         both[side] = np.where(mine, both[f"new_{side}"], both[side]).astype(np.int64)
     amounts = [name for pair in _SIDES for name in pair]
     kept = both.loc[~mine | (both[amounts] != 0).any(axis=1).to_numpy(dtype=bool), lines.columns]
-    return _with_rounding(bundle, originals, shares, kept, lines)
+    return _with_rounding(bundle, originals, shares, kept.reset_index(drop=True), lines)
 
 
 def _with_rounding(
