@@ -9,7 +9,9 @@ import click
 import pytest
 
 from docs import generate
+from etl import mapping
 from etl.cli import main
+from etl.mapping import elements
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text("utf-8")
@@ -55,3 +57,18 @@ def test_every_folder_of_the_layout_exists() -> None:
     layout = README.split("## Layout")[1].split("```")[1]
 
     assert [] == [name for name in re.findall(r"^([a-z]+)/", layout, re.MULTILINE) if not (PROJECT / name).is_dir()]
+
+
+def test_the_smallest_feed_of_the_readme_is_a_feed(tmp_path: Path) -> None:
+    """Every document of the section, written where it says, and what `mapping check` finds."""
+    text = (PROJECT / "mappings/README.md").read_text("utf-8")
+    section = text[text.index("## The smallest feed") : text.index("## In an editor")]
+    documents = re.findall(r"`(\w+/\w+\.\w+)`[^\n]*:\n\n```\w*\n(.*?)```", section, re.S)
+    for name, content in documents:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, "utf-8")
+
+    assert ["feeds", "journals", "sources", "tables", "targets"] == sorted(name.split("/")[0] for name, _ in documents)
+    assert [] == [str(problem) for problem in mapping.check(tmp_path)]
+    columns = re.findall(r"`(\w+)`", section[section.index("A column may name") : section.index("`feeds/acme.yml`")])
+    assert set(columns) <= elements.FIELDS["line"]
