@@ -109,6 +109,23 @@ def test_non_deductible_tax_can_have_a_line_of_its_own(tmp_path: Path) -> None:
     assert ["6602 8403 0", "6605 1597 0", "2241 0 10000"] == shown(booked.lines, *SIDES)
 
 
+def test_a_stated_tax_needs_a_rate_to_stand_on_and_a_gap_is_named_once(tmp_path: Path) -> None:
+    books = with_tables(tmp_path, taxed("stated"), taxes=TAXES + "ZERO,VAT,0,100\n")
+
+    assert ["R2 MAPPING_GAP XX", "R1 TAX 6"] == refused(
+        books, "report_id gross_minor tax_code tax_minor\n R1 106 ZERO 6\n R2 106 XX 6\n R3 100 ZERO 0"
+    )
+
+
+def test_one_percent_is_a_rate_like_any_other_and_nought_takes_no_tax(tmp_path: Path) -> None:
+    rows = "tax_code,tax,rate_pct,reclaimable_pct\nONE,VAT,1,100\nZERO,VAT,0,100\n"
+    books = with_tables(tmp_path, taxed("inclusive"), taxes=rows)
+
+    booked = book(books, expense_lines("gross_minor tax_code\n 10100 ONE\n 500 ZERO"))
+
+    assert ["6602 10000 0", "6602 500 0", "2221 100 0", "2241 0 10600"] == shown(booked.lines, *SIDES)
+
+
 def test_nineteen_ninety_nine_at_twenty_percent_inclusive(tmp_path: Path) -> None:
     books = with_tables(tmp_path, taxed("inclusive"), taxes=TAXES)
 
@@ -164,6 +181,7 @@ def allocated(folder: Path, by: str, rows: str, more: str = "") -> mapping.Bundl
         ("percent", "TAXI,1,-50,A\nTAXI,2,150,B\n", 1001, ["A -500", "B 1501"]),
         ("percent", "*,1,100,A\nTAXI,1,33.33,B\nTAXI,2,66.67,C\n", 10000, ["B 3333", "C 6667"]),
         ("weight", "TAXI,1,1,A\nTAXI,2,1,B\nTAXI,3,1,C\n", 10000, ["A 3334", "B 3333", "C 3333"]),
+        ("percent", "TAXI,1,33.33333333,A\nTAXI,2,66.66666667,B\n", 300, ["A 100", "B 200"]),
         ("fixed", "TAXI,1,30.00,A\nTAXI,2,rest,B\n", 10000, ["A 3000", "B 7000"]),
         ("fixed", "TAXI,1,30.00,A\nTAXI,2,rest,B\n", -10000, ["A -3000", "B -7000"]),
     ],
@@ -256,6 +274,19 @@ def test_the_order_of_the_lines_changes_no_group(tmp_path: Path) -> None:
     one, other = book(books, lines), book(books, lines.iloc[::-1].reset_index(drop=True))
 
     assert shown(one.headers, "journal_key", "content_hash") == shown(other.headers, "journal_key", "content_hash")
+
+
+def test_what_every_group_has_in_common_need_not_be_named(tmp_path: Path) -> None:
+    fields = ("employee_id", "company, document_currency, posting_date, employee_id")
+    texts = [JOURNAL.replace("lines:\n", f"one_per: [{names}]\nlines:\n", 1) for names in fields]
+    lines = expense_lines("report_id document_currency gross_minor\n R1 CNY 1\n R1 USD 2\n R2 CNY 3")
+
+    short, long = (book(bundle(tmp_path / str(n), journals=text), lines) for n, text in enumerate(texts))
+
+    assert ["E1/2026-02-10 2 reports CNY 4", "E1/2026-02-10 1 reports USD 2"] == shown(
+        short.headers, "report_id", "report_version", "currency", "debit_minor"
+    )
+    pd.testing.assert_frame_equal(short.headers, long.headers)
 
 
 # --- personal share, offset or not
@@ -357,6 +388,17 @@ def test_a_bearer_outside_the_feed_and_a_closed_bearer_hold_the_report(tmp_path:
     assert ["R1 COMPANY C9", "R2 PERIOD_CLOSED 2026-03"] == found
 
 
+def test_a_gap_between_companies_is_named_by_the_account_that_is_missing(tmp_path: Path) -> None:
+    text = BETWEEN.replace('due_from: {value: "1241"}', "due_from: {table: counter}").replace(
+        "    account: {table: counter}\n", '    account: {value: "2241"}\n'
+    )
+    books = with_tables(tmp_path, text, bearer=BEARERS, counter="company,payer,account\nC1,CARD,1241\n")
+
+    applied = mapping.apply(books, expense_lines("cost_center payer gross_minor\n 0020 CARD 100\n 0020 EMPLOYEE 100"))
+
+    assert ["2 MAPPING_GAP due_from"] == shown(applied.rejects, "line_no", "code", "field")
+
+
 # --- accruals
 
 ACCRUED = (
@@ -385,6 +427,32 @@ def test_a_period_open_for_accruals_takes_the_cost_and_the_next_one_reverses_it(
         10000 - 10000 + 10000
         == booked.lineage.merge(at[at["account"] == "6602"], on=["journal_key", "line_no"])["amount_minor"].sum()
     )
+
+
+def test_each_accrued_claim_has_its_own_two_journals_and_its_lines_behind_them(tmp_path: Path) -> None:
+    text = ACCRUED.replace("    accrue: yes\n", "    accrue: yes\n    merge: yes\n")
+    books = with_tables(tmp_path, text, periods=PERIODS)
+
+    booked = book(books, expense_lines("report_id gross_minor\n R1 100\n R1 50\n R2 300\n R2 7"))
+
+    at = booked.lines.merge(
+        booked.headers[["journal_key", "report_id", "purpose"]], on="journal_key", suffixes=("", "_of")
+    )
+    assert [
+        "R1 original 6602 150 0", "R1 original 2241 0 150", "R2 original 6602 307 0", "R2 original 2241 0 307",
+        "R1 accrual 6602 150 0", "R1 accrual 2261 0 150", "R2 accrual 6602 307 0", "R2 accrual 2261 0 307",
+        "R1 accrual_reversal 6602 0 150", "R1 accrual_reversal 2261 150 0",
+        "R2 accrual_reversal 6602 0 307", "R2 accrual_reversal 2261 307 0",
+    ] == shown(at, "report_id", "purpose_of", *SIDES)  # fmt: skip
+    traced = booked.lineage.merge(at, on=["journal_key", "line_no"])
+    assert [
+        "R1 original 1 100", "R1 original 2 50", "R2 original 3 300", "R2 original 4 7",
+        "R1 accrual 1 100", "R1 accrual 2 50", "R2 accrual 3 300", "R2 accrual 4 7",
+        "R1 accrual_reversal 1 -100", "R1 accrual_reversal 2 -50", "R2 accrual_reversal 3 -300",
+        "R2 accrual_reversal 4 -7",
+    ] == shown(
+        traced[traced["account"] == "6602"], "report_id", "purpose_of", "source_row", "amount_minor"
+    )  # fmt: skip
 
 
 def test_a_foreign_claim_is_accrued_at_its_rate_and_the_accrual_comes_to_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +162,16 @@ def test_the_journal_key_is_made_of_identity_alone(books: mapping.Bundle, tmp_pa
     assert one["journal_key"].tolist() == other["journal_key"].tolist()
     assert one["content_hash"].tolist() != other["content_hash"].tolist()
     assert one["journal_key"].str.fullmatch("[A-Z2-7]{16}").all()
+
+
+def test_the_journal_key_is_that_of_the_documented_facts(books: mapping.Bundle) -> None:
+    """A key that another release made otherwise would post again what is booked."""
+    booked = book(books, expense_lines("company report_id gross_minor\n C1 R1 100\n C2 R1 100"))
+
+    facts = [f"{company}\x1fTINY\x1fR1\x1f1\x1foriginal\x1fCNY".encode() for company in ("C1", "C2")]
+    digests = [hashlib.sha256(fact) for fact in facts]
+    assert [one.hexdigest() for one in digests] == booked.headers["journal_id"].tolist()
+    assert [base64.b32encode(one.digest()[:10]).decode() for one in digests] == booked.headers["journal_key"].tolist()
 
 
 def test_the_document_date_is_the_latest_receipt(books: mapping.Bundle) -> None:
