@@ -309,7 +309,7 @@ def _over_period(bundle: mapping.Bundle, journals: journal.Journals, before: Bef
     if len(mine):
         past = before.rounded()
         whole = pd.concat([mine, past.loc[~past["journal_key"].isin(heads["journal_key"]), ROUNDED_COLUMNS]])
-        size = whole["rounding_minor"].abs().groupby([whole["company"], whole["period"]]).transform("sum")
+        size = whole["rounding_minor"].abs().groupby([whole["company"], whole["period"]], dropna=False).transform("sum")
         over = np.flatnonzero(heads["journal_key"].isin(whole.loc[size > limit, "journal_key"]).to_numpy(dtype=bool))
         values = heads["period"].iloc[over].tolist()
         faults.add(over, "ROUNDING_PERIOD", "rounding", values, f"{limit} minor units")
