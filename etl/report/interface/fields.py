@@ -65,7 +65,7 @@ MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
     "base_credit_minor": ("credit in the currency of the books", "本位币贷方"),
     "rounding_minor": ("rounding in the currency of the books", "本位币舍入尾差"),
     "belongs_to": ("key of the journal that this one goes with", "所属凭证的凭证键"),
-    "reverses": ("key of the journal that this one reverses", "被冲销凭证的凭证键"),
+    "reversal_of": ("key of the journal that this one reverses", "被冲销凭证的凭证键"),
     "content_hash": ("digest of the content", "内容摘要"),
     "party": ("employee or vendor of the line", "往来对象"),
     "text": ("text of the line", "分录摘要"),
