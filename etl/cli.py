@@ -238,6 +238,46 @@ def show_batch(batch_id: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("feed")
+@click.option("--anchors", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="A copy of anchors.txt that was kept elsewhere; may be given several times.")  # fmt: skip
+@_JSON
+def verify(feed: str, anchors: tuple[Path, ...], as_json: bool) -> None:
+    """Check what is kept: archive, sealed files, audit chain, manifests, invariants. Ends with 1 at an S1 or S2."""
+    from etl import pipeline
+    from etl.pipeline.verify import verify as check
+
+    result = check(pipeline.open(feed), anchors)
+    if as_json:
+        _print_json(result)
+    else:
+        from etl import console
+
+        console.show_verification(result)
+    sys.exit(0 if result["sound"] else 1)
+
+
+@main.group()
+def store() -> None:
+    """Work on the store."""
+
+
+@store.command("upgrade")
+@_JSON
+def store_upgrade(as_json: bool) -> None:
+    """Bring an older store to this program's revision; take a backup first."""
+    from etl import config
+    from etl.store import upgrade
+
+    before, after = upgrade(config.settings().store_url)
+    if as_json:
+        _print_json({"before": before, "after": after})
+    else:
+        click.echo(f"The store was of revision {before}, it is of revision {after} now." if before != after
+                   else f"The store is of revision {after}; there was nothing to do.")  # fmt: skip
+
+
+@main.command()
 @click.option("--reports", default=400, show_default=True, type=click.IntRange(1, 1_000_000), help="How many reports.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 999_999), help="Same seed, same bytes.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")

@@ -135,6 +135,20 @@ def show_reconciliation(result: Mapping[str, Any]) -> None:
     _show_report_files(result)
 
 
+def show_verification(result: Mapping[str, Any]) -> None:
+    """What was checked, then every finding with its severity, reason and next step."""
+    checked = result["checked"]
+    _OUT.print(", ".join(f"{count:,} {name}" for name, count in checked.items()) + " checked.", markup=False)
+    _OUT.print(f"head of the audit chain: {result['head']}", markup=False, soft_wrap=True)
+    if not result["findings"]:
+        _OUT.print("Everything is as it was written.")
+    for one in result["findings"]:
+        _OUT.print(
+            f"\n{one['severity']} {one['invariant']} {one['code']}: {one['reason']}", markup=False, soft_wrap=True
+        )
+        _OUT.print(f"   {one['owner']}: {one['next_step']}", markup=False, soft_wrap=True)
+
+
 def show_found(found: Mapping[str, Any]) -> None:
     """Facts as lines, lists of rows as tables."""
     for name, value in found.items():

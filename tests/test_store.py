@@ -416,14 +416,14 @@ def refused(store: Store, statement: str) -> bool:
     return False
 
 
-def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_a_store_of_a_later_program_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     opened = Store.open(url)
     with opened.engine.begin() as connection:
-        connection.execute(text("UPDATE schema_version SET version = 99"))
+        connection.execute(text("UPDATE store_revision SET version_num = '0099'"))
     opened.close()
 
-    with pytest.raises(ConfigurationError, match="version 99"):
+    with pytest.raises(ConfigurationError, match="revision 0099, which this program does not know"):
         Store.open(url)
 
 

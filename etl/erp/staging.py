@@ -76,15 +76,15 @@ def deliver_table(engine: Engine, profile: Profile, batch: Any, payload: bytes, 
         raise
 
 
-def manifest(engine: Engine, target: str) -> list[tuple[str, int]]:
-    """Batch ids and sequence numbers that a target has received, in order; none before the first delivery."""
+def manifest(engine: Engine, target: str) -> list[dict[str, Any]]:
+    """What a target has received, in order: batch_id, seq, sha256, journals, lines; none before the first delivery."""
     try:
         with engine.connect() as connection:
             if not inspect(connection).has_table(MANIFEST.name):
                 return []
-            columns = (MANIFEST.c.batch_id, MANIFEST.c.seq)
+            columns = [MANIFEST.c[name] for name in ("batch_id", "seq", "sha256", "journals", "lines")]
             rows = connection.execute(select(*columns).where(MANIFEST.c.target == target).order_by(MANIFEST.c.seq))
-            return [(str(batch_id), int(seq)) for batch_id, seq in rows]
+            return [dict(row) for row in rows.mappings()]
     except DBAPIError as error:
         raise transport.explain(error, target) from error
 

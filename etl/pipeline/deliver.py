@@ -62,10 +62,10 @@ def _load_table(
         context.store.move_batch(batch.batch_id, before, after)
 
 
-def _check_ledger(context: Context, target: str, received: list[tuple[str, int]]) -> None:
+def _check_ledger(context: Context, target: str, received: list[dict[str, Any]]) -> None:
     """Refuse to deliver when the target holds batches the store never made: it was restored or is another one."""
     known = {batch.batch_id for batch in context.store.batches(target=target)}
-    strange = [batch_id for batch_id, _ in received if batch_id not in known]
+    strange = [row["batch_id"] for row in received if row["batch_id"] not in known]
     if strange:
         raise PermanentError(
             "LEDGER_BEHIND_TARGET", value=target, detail=f"batch {strange[0]} and {len(strange) - 1} more"

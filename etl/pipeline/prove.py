@@ -13,6 +13,7 @@ from etl.pipeline.context import Context, now
 from etl.pipeline.inquire import records
 from etl.pipeline.mode import kept_back
 from etl.pipeline.summary import feed_summary
+from etl.pipeline.verify import anchor
 from etl.reconcile import DECIDED_COLUMNS, OUTCOME_COLUMNS, Reconciliation, claims, explained, shifts
 from etl.reconcile import reconcile as compare
 from etl.store import Batch
@@ -29,7 +30,7 @@ def reconcile(context: Context, period: str = "", out: Path | None = None) -> di
 
     Batches whose journals all agree with the ERP become `reconciled`; those kept back in shadow are not compared, the
     legacy interface posts them. The report goes to `out`, by default to the home's reports/<feed>. The feed's summary
-    with its conservation figures is kept under the run's id.
+    with its conservation figures is kept under the run's id, and the head of the audit chain is anchored.
     """
     at, summary = now(), feed_summary(context)
     batches = context.store.batches(context.feed_id, period=period)
@@ -46,6 +47,7 @@ def reconcile(context: Context, period: str = "", out: Path | None = None) -> di
     context.store.save_reconciliation(context.feed_id, period, result["counts"], result["by_code"])
     _settle(context, batches, found)
     context.store.save_run(context.run_id, context.feed_id, at, now(), summary, summary["conservation"])
+    anchor(context.store, context.home)
     return {**result, "kept_back": kept, "report_files": [str(path) for path in files]}
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from etl import model, transport
 from etl.errors import ConflictError, TransientError
-from etl.store import frames, landings, reports
+from etl.store import audit, frames, landings, reports
 from etl.store import tables as t
 
 OUTCOME_KEY: Final = [*model.REPORT_KEY, "document_currency"]
@@ -64,12 +64,18 @@ def record(connection: Connection, build: Build, at: str) -> bool:
         sha256 for sha256 in build.landings if _record_outcomes(connection, build, sha256, outcomes, rejects, at)
     ]
     wrote = _record_journals(connection, build, at)
-    wrote = _record_batches(connection, build, at) or wrote
-    _void(connection, build, at)
+    sealed = _record_batches(connection, build, at)
+    voided = _void(connection, build)
     _record_invoices(connection, build)
+    for batch_id in sealed:
+        audit.append(connection, at, "sealed", batch_id, build.run_id, seals=("batch", "members"))
+    for batch_id, key in voided:
+        audit.append(connection, at, "void", batch_id, f"{key} by {build.run_id}", seals=("members",))
     for sha256 in build.landings:
-        landings.change(connection, build.feed_id, sha256, {"state": build.state})
-    return bool(changed) or wrote
+        told = landings.change(connection, build.feed_id, sha256, {"state": build.state}, at)
+        if sha256 in changed and not told:
+            landings.decided(connection, build.feed_id, sha256, "decided again", build.run_id, at)
+    return bool(changed or wrote or sealed)
 
 
 def _of_landing(build: Build, frame: pd.DataFrame) -> pd.DataFrame:
@@ -205,8 +211,9 @@ def _refuse_reversed(connection: Connection, build: Build) -> None:
             raise TransientError("TARGET_BUSY", value="the store", detail="another run corrected the same reports")
 
 
-def _void(connection: Connection, build: Build, at: str) -> None:
-    """Journals that the ERP refused and that a corrected version replaces are void, once and for all."""
+def _void(connection: Connection, build: Build) -> list[tuple[str, str]]:
+    """Journals that the ERP refused and that a corrected version replaces are void for ever; out: batch and key."""
+    voided: list[tuple[str, str]] = []
     for part in frames.in_parts(build.voided):
         mine = t.batch_member.c.journal_key.in_(part)
         refused = select(t.batch_member.c.batch_id, t.batch_member.c.journal_key)
@@ -217,8 +224,8 @@ def _void(connection: Connection, build: Build, at: str) -> None:
         for batch_id, key in rows:
             here = (t.batch_member.c.batch_id == batch_id, t.batch_member.c.journal_key == key)
             connection.execute(update(t.batch_member).where(*here).values(state="void"))
-            event = {"batch_id": batch_id, "event": "void", "detail": f"{key} by {build.run_id}", "at": at}
-            connection.execute(insert(t.batch_event), event)
+            voided.append((batch_id, key))
+    return voided
 
 
 def _record_invoices(connection: Connection, build: Build) -> None:
@@ -232,7 +239,8 @@ def _record_invoices(connection: Connection, build: Build) -> None:
     transport.insert_frame(connection, t.invoice, new.reset_index(drop=True).assign(**stamp))
 
 
-def _record_batches(connection: Connection, build: Build, at: str) -> bool:
+def _record_batches(connection: Connection, build: Build, at: str) -> list[str]:
+    """Batches that are not there yet, with their members; out: their ids."""
     new = [
         batch["batch_id"]
         for batch in build.batches[BATCH_COLUMNS].to_dict("records")
@@ -241,7 +249,7 @@ def _record_batches(connection: Connection, build: Build, at: str) -> bool:
     members = build.members[build.members["batch_id"].isin(new)]
     blank = {"state": "sealed", "erp_document": "", "code": "", "message": ""}
     transport.insert_frame(connection, t.batch_member, members[["batch_id", "journal_key"]].assign(**blank))
-    return bool(new)
+    return new
 
 
 def _record_batch(connection: Connection, build: Build, batch: dict[Any, Any], at: str) -> bool:
@@ -261,6 +269,4 @@ def _record_batch(connection: Connection, build: Build, batch: dict[Any, Any], a
     stamp = {"feed_id": build.feed_id, "run_id": build.run_id, "sealed_at": at, "seq": 1 + (last or 0)}
     blank = {"state": "sealed", "epoch": 0, "token": "", "published_at": ""}
     connection.execute(insert(t.batch), {**batch, **stamp, **blank})
-    event = {"batch_id": batch["batch_id"], "event": "sealed", "detail": build.run_id, "at": at}
-    connection.execute(insert(t.batch_event), event)
     return True

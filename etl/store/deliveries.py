@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from etl import model
 from etl.errors import ConfigurationError, ConflictError
-from etl.store import frames
+from etl.store import audit, frames
 from etl.store import tables as t
 
 # The ERP's answer -> what the journal in the batch becomes; received and parked are no answer yet.
@@ -87,7 +87,7 @@ def begin(connection: Connection, batch_id: str, at: str) -> Batch:
     here = t.batch.c.batch_id == batch_id
     connection.execute(update(t.batch).where(here).values(epoch=t.batch.c.epoch + 1))
     found = batch(connection, batch_id)
-    append_event(connection, batch_id, "delivery", f"epoch {found.epoch}", at)
+    audit.append(connection, at, "delivery", batch_id, f"epoch {found.epoch}", seals=("batch",))
     return found
 
 
@@ -104,19 +104,15 @@ def move(
     }
     if connection.execute(statement.values(**values)).rowcount != 1:
         return False
-    append_event(connection, batch_id, after, token, at)
+    audit.append(connection, at, after, batch_id, token, seals=("batch",))
     return True
-
-
-def append_event(connection: Connection, batch_id: str, event: str, detail: str, at: str) -> None:
-    connection.execute(insert(t.batch_event), {"batch_id": batch_id, "event": event, "detail": detail, "at": at})
 
 
 def mark_unknown(connection: Connection, batch_id: str, at: str) -> int:
     where = (t.batch_member.c.batch_id == batch_id, t.batch_member.c.state == "sealed")
     count = connection.execute(update(t.batch_member).where(*where).values(state="unknown")).rowcount
     if count:
-        append_event(connection, batch_id, "overdue", f"{count} journals unanswered", at)
+        audit.append(connection, at, "overdue", batch_id, f"{count} journals unanswered", seals=("members",))
     return count
 
 
@@ -139,9 +135,10 @@ def acknowledge(connection: Connection, batch_id: str, answers: pd.DataFrame, at
     posted, rejected = (int((changes["level"] == level).sum()) for level in ("posted", "rejected"))
     row = {"content_hash": content, "batch_id": batch_id, "received_at": at, "posted": posted, "rejected": rejected}
     connection.execute(insert(t.acknowledgement), row)
-    append_event(connection, batch_id, "acknowledgement", f"{posted} posted, {rejected} rejected", at)
+    told = f"{posted} posted, {rejected} rejected"
+    audit.append(connection, at, "acknowledgement", batch_id, told, seals=("members",))
     if strangers:
-        append_event(connection, batch_id, "strangers", _named(answers[answers["journal_key"].isin(strangers)]), at)
+        audit.append(connection, at, "strangers", batch_id, _named(answers[answers["journal_key"].isin(strangers)]))
     return Acknowledged(True, posted, rejected, strangers, _complete(connection, found, at))
 
 

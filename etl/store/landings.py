@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from etl.errors import ConfigurationError
 from etl.model import ControlTotals
+from etl.store import audit
 from etl.store import tables as t
 
 
@@ -54,6 +55,7 @@ def register(
         row = {"feed_id": feed_id, "sha256": sha256, "name": name, "size": size, "seq": seq, "landed_at": at}
         blank = {"state": "landed", "fingerprint": "", "totals": "{}", "reason": ""}
         connection.execute(insert(t.landing), {**row, **blank})
+        audit.append(connection, at, "landed", audit.landing_subject(feed_id, sha256), name, seals=("landing",))
     receipt = {"feed_id": feed_id, "sha256": sha256, "name": name, "received_at": at, "run_id": run_id}
     connection.execute(insert(t.receipt), receipt)
     return Registered(False, known.state, known.seq) if known else Registered(True, "landed", seq)
@@ -74,10 +76,24 @@ def landings(connection: Connection, feed_id: str, states: Sequence[str] = (), f
     return [_landing(row) for row in connection.execute(statement).mappings()]
 
 
-def change(connection: Connection, feed_id: str, sha256: str, values: Mapping[str, str]) -> None:
-    where = (t.landing.c.feed_id == feed_id, t.landing.c.sha256 == sha256)
-    if connection.execute(update(t.landing).where(*where).values(**values)).rowcount != 1:
+def change(connection: Connection, feed_id: str, sha256: str, values: Mapping[str, str], at: str) -> bool:
+    """Set what is given of a landing; out: whether its state or reason is another one now, which is an event."""
+    here = (t.landing.c.feed_id == feed_id, t.landing.c.sha256 == sha256)
+    known = connection.execute(select(t.landing.c.state, t.landing.c.reason).where(*here)).mappings().one_or_none()
+    if known is None:
         raise ConfigurationError("NOT_FOUND", field="landing", value=sha256)
+    connection.execute(update(t.landing).where(*here).values(**values))
+    if all(values.get(name, value) == value for name, value in known.items()):
+        return False
+    state = values.get("state", known["state"])
+    decided(connection, feed_id, sha256, state, values.get("reason", ""), at)
+    return True
+
+
+def decided(connection: Connection, feed_id: str, sha256: str, event: str, detail: str, at: str) -> None:
+    """Append the event that seals a landing and its outcomes as they are now."""
+    subject = audit.landing_subject(feed_id, sha256)
+    audit.append(connection, at, event, subject, detail, seals=("landing", "outcomes"))
 
 
 def _landing(row: Any) -> Landing:

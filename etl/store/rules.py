@@ -8,9 +8,10 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 # Nothing ever leaves; these tables take no changes either.
-KEPT: Final = ("landing", "outcome", "journal", "batch", "batch_member", "run")
+KEPT: Final = ("landing", "outcome", "journal", "batch", "batch_member", "run", "audit_head")
 APPEND_ONLY: Final = (
-    "receipt", "reject", "invoice", "batch_event", "acknowledgement", "reconciliation", "comparison", "sign_off",
+    "receipt", "reject", "invoice", "acknowledgement", "reconciliation", "comparison", "sign_off", "audit", "request",
+    "approval",
 )  # fmt: skip
 FIXED: Final = {
     "landing": ("feed_id", "sha256", "size", "seq"),
@@ -60,13 +61,26 @@ _ONCE_MARIADB: Final = (
 
 
 def enforce(connection: Connection) -> None:
-    """Create the triggers of this database's kind; once, right after the tables."""
-    for statement in statements(connection.dialect.name):
+    """Create the unique indexes and the triggers of this database's kind; once, right after the tables."""
+    for statement in (*once(connection.dialect.name), *triggers(connection.dialect.name)):
         connection.exec_driver_sql(statement)
 
 
-def statements(dialect: str) -> Iterator[str]:
-    """The statements that make the rules, in order."""
+def renew(connection: Connection) -> None:
+    """The triggers anew, in a store whose tables changed."""
+    for statement in connection.exec_driver_sql(_DROPS[_family(connection.dialect.name)]).scalars().all():
+        connection.exec_driver_sql(statement)
+    for statement in triggers(connection.dialect.name):
+        connection.exec_driver_sql(statement)
+
+
+def once(dialect: str) -> tuple[str, ...]:
+    """The statements that make the partial unique indexes."""
+    return _ONCE_MARIADB if dialect in _MARIADB else _ONCE
+
+
+def triggers(dialect: str) -> Iterator[str]:
+    """The statements that make the triggers, in order."""
     if dialect == "postgresql":
         yield (
             "CREATE OR REPLACE FUNCTION claimpost_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ "
@@ -77,9 +91,23 @@ def statements(dialect: str) -> Iterator[str]:
                 f"CREATE TRIGGER {table}_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
                 f"EXECUTE FUNCTION claimpost_refuse('{table} is never emptied')"
             )
-    yield from _ONCE_MARIADB if dialect in _MARIADB else _ONCE
     for number, (table, event, condition, message) in enumerate(_refusals()):
         yield _trigger(dialect, f"{table}_{event.lower()}_{number}", table, event, condition, message)
+
+
+# Statements that make the statements that drop our triggers.
+_DROPS: Final = {
+    "sqlite": "SELECT 'DROP TRIGGER ' || name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": "SELECT format('DROP TRIGGER %%I ON %%I', t.tgname, c.relname) FROM pg_trigger t JOIN pg_class c "
+    "ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.proname = 'claimpost_refuse' "
+    "AND c.relnamespace = current_schema()::regnamespace",
+    "mysql": "SELECT CONCAT('DROP TRIGGER ', trigger_name) FROM information_schema.triggers "
+    "WHERE trigger_schema = DATABASE()",
+}  # fmt: skip
+
+
+def _family(dialect: str) -> str:
+    return "mysql" if dialect in _MARIADB else dialect
 
 
 def _refusals() -> Iterator[tuple[str, str, str, str]]:

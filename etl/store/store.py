@@ -6,7 +6,8 @@ import datetime
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 import pandas as pd
 from sqlalchemy import delete, insert, inspect, select, update
@@ -16,11 +17,14 @@ from sqlalchemy.exc import DBAPIError
 from etl import transport
 from etl.errors import ConfigurationError, ConflictError, TransientError
 from etl.model import ControlTotals
-from etl.store import builds, deliveries, frames, landings, reports, rules
+from etl.store import audit, builds, deliveries, frames, landings, reports, requests, rules
 from etl.store import tables as t
 from etl.store.builds import Build
 from etl.store.deliveries import Acknowledged, Batch
 from etl.store.landings import Landing, Registered
+from etl.store.requests import Request
+
+OLDER: Final = ("0002",)  # revisions that `upgrade` knows the way from
 
 
 def utc_now() -> str:
@@ -91,7 +95,7 @@ class Store:
         values = {name: value for name, value in given.items() if value}
         values |= {"totals": _json(totals)} if totals is not None else {}
         with self._write() as connection:
-            landings.change(connection, feed_id, sha256, values)
+            landings.change(connection, feed_id, sha256, values, self._clock())
 
     def receipts(self, feed_id: str, sha256: str = "") -> pd.DataFrame:
         """Receipts of a feed, or of one landing: feed_id, sha256, name, received_at, run_id; oldest first."""
@@ -187,12 +191,51 @@ class Store:
         with self._read() as connection:
             return reports.members(connection, batch_id, feed_id, period, keys)
 
-    def events(self, batch_id: str) -> pd.DataFrame:
-        """The history of a batch: event, detail, at; oldest first."""
-        columns = [t.batch_event.c[name] for name in ("event", "detail", "at")]
-        statement = select(*columns).where(t.batch_event.c.batch_id == batch_id).order_by(t.batch_event.c.id)
+    def events(self, subject: str) -> pd.DataFrame:
+        """The history of a batch, or of anything else that events name: event, detail, actor, at; oldest first."""
         with self._read() as connection:
-            return frames.read(connection, statement)
+            return audit.events(connection, subject)
+
+    def audit_head(self) -> audit.Head:
+        """The newest event's number and hash; kept outside, it anchors the chain."""
+        with self._read() as connection:
+            return audit.head(connection)
+
+    def audit_flaws(self, anchors: Sequence[audit.Head] = ()) -> list[audit.Flaw]:
+        """Everything that the audit chain does not vouch for, also against heads that were kept elsewhere."""
+        with self._read() as connection:
+            return list(audit.check(connection, anchors))
+
+    # --- what needs a second person
+
+    def ask(self, action: str, feed_id: str, subject: str, facts: Mapping[str, Any], by: str, reason: str) -> Request:
+        """Record what one person asks for; the same request that still waits is given back."""
+        with self._write() as connection:
+            return requests.ask(connection, action, feed_id, subject, facts, by, reason, self._clock())
+
+    def approve(self, number: int, facts: Mapping[str, Any], by: str, reason: str) -> Request:
+        """Record the approval of a request; `facts` is what is true now.
+
+        Raises PermanentError FOUR_EYES (the same person) or REQUEST_STALE (other facts, or older than a day) and
+        ConfigurationError NOT_FOUND.
+        """
+        with self._write() as connection:
+            return requests.approve(connection, number, facts, by, reason, self._clock())
+
+    def request(self, number: int) -> Request:
+        """One request; raises ConfigurationError NOT_FOUND."""
+        with self._read() as connection:
+            return requests.request(connection, number)
+
+    def requests(self, feed_id: str = "", action: str = "", approved: bool = False) -> list[Request]:
+        """Requests of a feed, oldest first."""
+        with self._read() as connection:
+            return requests.requests(connection, feed_id, action, approved=approved)
+
+    def waiting(self, feed_id: str = "") -> list[Request]:
+        """Requests that wait for a second person and are still valid."""
+        with self._read() as connection:
+            return requests.requests(connection, feed_id, waiting_at=self._clock())
 
     # --- questions
 
@@ -318,7 +361,7 @@ class Store:
     def _write(self, alone: bool = False) -> Iterator[Connection]:
         with self._reached(), transport.writing(self.engine) as connection:
             if alone:  # one such transaction at a time: sequence numbers have no gaps, builds do not interleave
-                connection.execute(select(t.schema_version.c.version).with_for_update())
+                connection.execute(select(t.turn.c.id).with_for_update())
             yield connection
 
     @contextmanager
@@ -336,19 +379,62 @@ class Store:
             raise transport.explain(error, "the store") from error
 
 
+def upgrade(url: str) -> tuple[str, str]:
+    """Bring an older store to this program's revision, all of it or nothing; out: the revisions before and after.
+
+    Raises ConfigurationError SETTING for a store of a later program.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    engine = transport.engine(url)
+    try:
+        with transport.writing(engine) as connection:
+            _alone(connection)
+            before = _revision(connection)
+            if before in OLDER:
+                settings = Config()
+                settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+                settings.attributes |= {"connection": connection, "version_table": t.store_revision.name}
+                command.upgrade(settings, t.REVISION)
+        Store.open(url).close()
+    finally:
+        engine.dispose()
+    return before or t.REVISION, t.REVISION
+
+
+def _alone(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('claimpost store'))")
+
+
 def _create(engine: Engine) -> None:
-    """Create tables and rules in an empty database; refuse one of another version."""
+    """Create tables and rules in an empty database; refuse one of another revision."""
     with transport.writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('claimpost store'))")
-        if not inspect(connection).has_table("schema_version"):
+        _alone(connection)
+        found = _revision(connection)
+        if not found:
             t.metadata.create_all(connection)
             rules.enforce(connection)
-            connection.execute(insert(t.schema_version), {"version": t.VERSION})
-        found = connection.execute(select(t.schema_version.c.version)).scalar()
-    if found != t.VERSION:
-        detail = f"the store has version {found}, this program needs {t.VERSION}"
+            connection.execute(insert(t.turn), {"id": 1})
+            connection.execute(insert(t.audit_head), {"id": 1, "seq": 0, "h": audit.START})
+            connection.execute(insert(t.store_revision), {"version_num": t.REVISION})
+    if found in OLDER:
+        detail = f"the store is of revision {found}, this program needs {t.REVISION}: run `claimpost store upgrade`"
         raise ConfigurationError("SETTING", field="CLAIMPOST_STORE_URL", value=engine.url.database, detail=detail)
+    if found not in ("", t.REVISION):
+        detail = f"the store is of revision {found}, which this program does not know; it needs {t.REVISION}"
+        raise ConfigurationError("SETTING", field="CLAIMPOST_STORE_URL", value=engine.url.database, detail=detail)
+
+
+def _revision(connection: Connection) -> str:
+    """The store's revision; "" in an empty database. Before there were revisions, it was 2."""
+    there = inspect(connection)
+    if there.has_table(t.store_revision.name):
+        return str(connection.execute(select(t.store_revision.c.version_num)).scalar_one())
+    if not there.has_table("schema_version"):
+        return ""
+    return f"{connection.exec_driver_sql('SELECT version FROM schema_version').scalar_one():04d}"
 
 
 def _repeated(error: DBAPIError) -> ConflictError | TransientError:

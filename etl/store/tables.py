@@ -31,7 +31,7 @@ from sqlalchemy.sql.schema import SchemaItem
 
 from etl import model
 
-VERSION: Final = 2
+REVISION: Final = "0003"  # of etl/store/migrations
 LANDING_STATES: Final = ("landed", "built", "held", "rejected", "duplicate")
 MEMBER_STATES: Final = ("sealed", "posted", "rejected", "unknown", "void")
 
@@ -78,7 +78,33 @@ def _report() -> list[Column[Any]]:
     return [_code(name, length) for name, length in _REPORT]
 
 
-schema_version: Final = _table("schema_version", Column("version", Integer, primary_key=True))
+# Alembic's, under a name of ours: another program's migrations may live in the same database.
+store_revision: Final = _table("store_revision", Column("version_num", String(32), primary_key=True))
+
+# One row; builds and landings lock it, so that they follow each other.
+turn: Final = _table("turn", Column("id", Integer, primary_key=True, autoincrement=False))
+
+# What people and steps did, in one chain of hashes (etl/store/audit.py), and its newest event.
+audit: Final = _table(
+    "audit",
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _code("at", 32),
+    _code("actor", 128),
+    _code("event", 40),
+    _code("subject", 200),
+    _long("detail"),
+    _long("seals"),
+    _code("prev"),
+    _code("h"),
+    Index("audit_subject", "subject"),
+)
+
+audit_head: Final = _table(
+    "audit_head",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    _whole("seq"),
+    _code("h"),
+)
 
 landing: Final = _table(
     "landing",
@@ -242,16 +268,6 @@ batch_member: Final = _table(
     _one_of("state", MEMBER_STATES),
 )
 
-batch_event: Final = _table(
-    "batch_event",
-    _serial(),
-    _code("batch_id", 50),
-    _code("event", 40),
-    _long("detail"),
-    _code("at", 32),
-    Index("batch_event_batch", "batch_id"),
-)
-
 acknowledgement: Final = _table(
     "acknowledgement",
     _code("content_hash"),
@@ -319,4 +335,32 @@ watermark: Final = _table(
     _code("updated_at", 32),
     _code("report_id", 200),
     PrimaryKeyConstraint("feed_id"),
+)
+
+# What one person asks for and another approves. `facts` is what was shown, `sha256` its digest.
+request: Final = _table(
+    "request",
+    _serial(),
+    _code("action", 16),
+    _code("feed_id"),
+    _code("subject", 300),
+    _long("facts"),
+    _code("sha256"),
+    _code("requested_by", 128),
+    _long("reason"),
+    _code("at", 32),
+    UniqueConstraint("id", "requested_by"),
+    CheckConstraint("length(sha256) = 64 AND requested_by <> ''"),
+)
+
+approval: Final = _table(
+    "approval",
+    Column("request_id", BigInteger, primary_key=True, autoincrement=False),
+    _code("requested_by", 128),
+    _code("approved_by", 128),
+    _code("sha256"),
+    _long("reason"),
+    _code("at", 32),
+    ForeignKeyConstraint(["request_id", "requested_by"], ["request.id", "request.requested_by"]),
+    CheckConstraint("approved_by <> '' AND approved_by <> requested_by"),
 )

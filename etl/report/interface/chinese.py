@@ -127,6 +127,18 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
         "目标系统的内容多于控制库。",
         "未写入任何内容。控制库可能由备份恢复；见 docs/operations.md 的冲突一节。",
     ),
+    "FOUR_EYES": ("申请人不能批准自己的申请。", "由另一人批准；未作任何更改。"),
+    "REQUEST_STALE": ("申请已不能批准。", "重新查看并提出新的申请；未作任何更改。"),
+    "ARCHIVE_ALTERED": ("归档或封存文件与记录的 sha256 不符。", "停止。查明谁改动了文件；按 sha256 从备份恢复。"),
+    "AUDIT_BROKEN": (
+        "审计链不再成立。",
+        "停止。有人手工改动了控制库，或控制库被恢复；与备份比较，见 docs/operations.md 的 verify 一节。",
+    ),
+    "SEQUENCE_GAP": ("批次序号不连续。", "停止。控制库中缺少批次，或控制库被恢复；见 docs/operations.md 的冲突一节。"),
+    "MANIFEST_DIFFERS": ("目标处的批次与封存的不同。", "停止。查明谁改动了目标的行；不再发送。"),
+    "REVERSAL_DIFFERS": ("凭证与其冲销不能抵消。", "这是 claimpost 的缺陷：请报告。"),
+    "STUCK": ("批次停留过久。", "再次运行该数据流；若仍停留，查看上次运行的错误。"),
+    "QUARANTINE_OLD": ("报销单等待过久。", "消除原因：`claimpost causes` 列出每个原因所阻挡的单据；或放弃该报销单。"),
     "ANSWER_CHANGED": ("ERP 对同一凭证给出不同答复。", "未作任何更改。询问 ERP 哪个答复正确。"),
     "ANSWER_UNREADABLE": (
         "ERP 的回执无法使用。",

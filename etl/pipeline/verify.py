@@ -1,0 +1,154 @@
+"""`claimpost verify`: is what we hold still what we landed, sealed, sent and wrote down? Every flaw is named."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from etl import erp, render, transport
+from etl.errors import CATALOGUE, text
+from etl.pipeline.context import Context, now
+from etl.pipeline.extract import LANDING
+from etl.reconcile import invariants
+from etl.store import Head, Store
+
+ANCHORS: Final = "anchors.txt"  # in the home: number, hash and time of the chain's head, after each reconciliation
+_LINES: Final = ["journal_key", "account", "debit_minor", "credit_minor", "base_debit_minor", "base_credit_minor"]
+_CHUNK: Final = 1 << 20
+Finding = invariants.Finding
+
+
+def verify(context: Context, anchors: Iterable[Path] = ()) -> dict[str, Any]:
+    """Check one feed's files, batches and journals, and the audit chain of the whole store.
+
+    In: files of anchors kept elsewhere; the home's own is always read. Out: {"feed", "checked", "sound", "head",
+    "findings"}; a finding has code, invariant, severity, subject, reason, owner and next_step. `sound` is False when
+    one of them is S1 or S2.
+    """
+    at = now()
+    heads = [head for path in (context.home / ANCHORS, *anchors) for head in read_anchors(path)]
+    found = [
+        *_archive(context), *_sealed(context), *_manifests(context), *_invariants(context, at),
+        *(("AUDIT_BROKEN", flaw.subject, flaw.detail) for flaw in context.store.audit_flaws(heads)),
+    ]  # fmt: skip
+    head = context.store.audit_head()
+    findings = sorted((_finding(*one) for one in found), key=lambda one: (one["severity"], one["code"], one["subject"]))
+    checked = {
+        "landings": len(context.store.landings(context.feed_id)),
+        "batches": len(context.store.batches(context.feed_id)), "events": head.seq, "anchors": len(heads),
+    }  # fmt: skip
+    sound = not any(one["severity"] in ("S1", "S2") for one in findings)
+    return {
+        "feed": context.feed_id, "checked": checked, "sound": sound, "head": f"{head.seq} {head.h}",
+        "findings": findings,
+    }  # fmt: skip
+
+
+def _finding(code: str, subject: str, detail: str) -> dict[str, str]:
+    invariant, severity = invariants.CHECKS[code]
+    entry = CATALOGUE[code]
+    reason = text(code, value=subject, detail=detail, field="File")
+    return {
+        "code": code, "invariant": invariant, "severity": severity, "subject": subject, "reason": reason,
+        "owner": entry.owner, "next_step": entry.next_step,
+    }  # fmt: skip
+
+
+# --- anchors
+
+
+def anchor(store: Store, home: Path) -> None:
+    """Write the chain's head behind the anchors that are there, when it has moved."""
+    head, path = store.audit_head(), home / ANCHORS
+    if head not in read_anchors(path):
+        with path.open("ab") as file:
+            file.write(f"{head.seq} {head.h} {now()}\n".encode("ascii"))
+        transport.sync(path)
+
+
+def read_anchors(path: Path) -> list[Head]:
+    """The heads that an anchor file holds; a line that is cut off is none."""
+    lines = path.read_text("ascii").splitlines() if path.is_file() else []
+    cells = [line.split() for line in lines]
+    return [Head(int(row[0]), row[1]) for row in cells if len(row) == 3 and row[0].isdecimal() and len(row[1]) == 64]
+
+
+# --- what is checked
+
+
+def _archive(context: Context) -> Iterator[Finding]:
+    """I23: every landed file is there, byte for byte."""
+    for landing in context.store.landings(context.feed_id):
+        yield from _file(context.home / LANDING / landing.sha256, landing.sha256, landing.name)
+
+
+def _sealed(context: Context) -> Iterator[Finding]:
+    """I12: every sealed file is what was sealed."""
+    for batch in context.store.batches(context.feed_id):
+        name = render.file_name(context.profile(batch.target), batch.batch_id)
+        yield from _file(context.batch_folder(batch.folder) / name, batch.sha256, batch.batch_id)
+
+
+def _file(path: Path, sha256: str, subject: str) -> Iterator[Finding]:
+    if not path.is_file():
+        yield "ARCHIVE_ALTERED", subject, f"{path} is missing"
+        return
+    whole = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            whole.update(chunk)
+    if whole.hexdigest() != sha256:
+        yield "ARCHIVE_ALTERED", subject, f"{path} has another sha256 than {sha256}"
+
+
+def _manifests(context: Context) -> Iterator[Finding]:
+    """I13: what a target database says it received is what was sealed, batch by batch."""
+    for entry in context.bundle.feed["targets"]:
+        if context.profile(entry["target"])["kind"] != "table":
+            continue
+        engine = transport.engine(context.connection(entry))
+        try:
+            received = {row["batch_id"]: row for row in erp.manifest(engine, entry["target"])}
+        finally:
+            engine.dispose()
+        for batch in context.store.batches(context.feed_id, target=entry["target"]):
+            yield from _manifest(batch, received.get(batch.batch_id))
+
+
+def _manifest(batch: Any, row: Any) -> Iterator[Finding]:
+    if row is None:
+        if batch.state not in ("sealed", "publishing"):
+            yield "MANIFEST_DIFFERS", batch.batch_id, "the manifest does not have it"
+        return
+    for name in ("seq", "sha256", "journals", "lines"):
+        if row[name] != getattr(batch, name):
+            yield "MANIFEST_DIFFERS", batch.batch_id, f"{name} is {row[name]}, sealed {getattr(batch, name)}"
+
+
+def _invariants(context: Context, at: str) -> Iterator[Finding]:
+    store = context.store
+    batches = [*store.batches(context.feed_id)]
+    of_targets = [one for entry in context.bundle.feed["targets"] for one in store.batches(target=entry["target"])]
+    yield from invariants.sequence(pd.DataFrame([(b.target, b.seq) for b in of_targets], columns=["target", "seq"]))
+    waiting = [(b.batch_id, b.state, b.sealed_at) for b in batches]
+    yield from invariants.stuck(pd.DataFrame(waiting, columns=["batch_id", "state", "at"], dtype="str"), at)
+    yield from invariants.quarantine(store.rejects(context.feed_id), at)
+    yield from invariants.reversals(*_reversed(context, batches))
+
+
+def _reversed(context: Context, batches: list[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reversals of journals of one report, and the lines of the batches that hold them."""
+    journals, outcomes = context.store.journals(context.feed_id), context.store.outcomes(context.feed_id)
+    reports = outcomes.drop_duplicates(["company", "report_id", "journal_key"])["journal_key"]
+    several = reports[reports.duplicated()]
+    journals = journals[~journals["reversal_of"].isin(several)]
+    if not (journals["reversal_of"] != "").any():
+        return journals, pd.DataFrame(columns=_LINES)
+    files = [context.batch_folder(batch.folder) / "lines.parquet" for batch in batches]
+    parts = [pq.read_table(path, columns=_LINES).to_pandas() for path in files if path.is_file()]
+    return journals, pd.concat(parts, ignore_index=True)
