@@ -255,7 +255,7 @@ def test_one_refused_journal_refuses_its_group(home: Home) -> None:
                               "WHERE status = 'EF04'), status FROM gl_interface"))  # fmt: skip
 
     assert home.documents() == Counter() and statuses == {(1, "EF04"), (0, "P")}
-    assert Counter(home.extract(".ack.csv")["code"])["REFUSED"] == len(list(home.drop.glob("ack/*.ack.csv")))
+    assert Counter(home.extract(".ack.csv")["code"])["UNKNOWN_ACCOUNT"] == len(list(home.drop.glob("ack/*.ack.csv")))
     assert len(keys) == BATCHES
 
 

@@ -171,7 +171,8 @@ def _post_new(
         before = times[journal.key] > 1 or (refuse_duplicates and _posted_before(ledger, journal.key))
         fault = Fault("DUPLICATE", f"{journal.key} is there more than once") if before else judge(journal, books)
         refused |= {at: fault} if fault else {}
-    own, sibling = Fault("REFUSED", switches.REFUSED_TEXT), Fault("SIBLING", switches.SIBLING_TEXT)
+    own = Fault(switches.REFUSED_CODE, switches.REFUSED_TEXT)
+    sibling = Fault("SIBLING", switches.SIBLING_TEXT)
     faults.judged([journal.key for journal in journals], refused, own, sibling)
     answers = []
     for at, journal in enumerate(journals):

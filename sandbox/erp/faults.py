@@ -27,6 +27,7 @@ REFUSE_ONE: Final = "refuse-one"
 SLOW: Final = "slow"
 LYING: Final = "lying"
 
+REFUSED_CODE: Final = "UNKNOWN_ACCOUNT"  # of a file; each form has its own word for it
 REFUSED_TEXT: Final = "The journal is refused, though nothing is wrong with it."
 SIBLING_TEXT: Final = "Another journal of the group was refused, so nothing of it is posted."
 DRAFT_CODE, DRAFT_TEXT = "POST_FAILED", "The journal was created, but could not be posted."

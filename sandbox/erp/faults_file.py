@@ -68,7 +68,7 @@ def _bent(ledger: sqlite3.Connection, said: Said, faults: Faults) -> Said:
         ledger.execute("INSERT INTO draft VALUES (?)", [document])
         return Said(said.journal_key, "rejected", "", f.DRAFT_CODE, f.DRAFT_TEXT)
     if f.LYING in faults:
-        return Said(said.journal_key, "rejected", "", "REFUSED", f.REFUSED_TEXT)
+        return Said(said.journal_key, "rejected", "", f.REFUSED_CODE, f.REFUSED_TEXT)
     return said
 
 
