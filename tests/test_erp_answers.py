@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from claims import claim, deliver
 
@@ -18,8 +19,9 @@ from etl import config, console, erp, pipeline, transport
 from etl.config import PROJECT
 from etl.erp import vendor
 from etl.errors import ConfigurationError, ConflictError, PermanentError
-from sandbox.erp import drop
+from sandbox.erp import drop, faults
 from sandbox.erp.books import DEFAULT, read_books
+from sandbox.erp.faults import Faults
 from sandbox.erp.forms import u8
 
 FEED_TARGETS = "targets:\n  - {{companies: [CN01], target: {target}, connection: erp, default: 'file:{{home}}/drop'}}\n"
@@ -622,3 +624,18 @@ def test_an_answer_that_the_target_cannot_have_is_found_by_mapping_check(
 
     with pytest.raises(ConfigurationError, match=reason):
         opened(tmp_path)
+
+
+# --- an ERP that misbehaves, in each vendor's form
+
+
+@pytest.mark.parametrize("name", [faults.ERROR_INSIDE, faults.DRAFTS, faults.LYING, faults.WITHOUT_EFFECT])
+def test_a_form_answers_a_fault_and_no_struck_journal_is_matched(way: Way, name: str) -> None:
+    done = drop.import_folder(way.drop, BOOKS, faults=Faults(frozenset({name})))
+    way.acknowledge()
+    found = pipeline.reconcile(way.context)
+    documents = pd.read_csv(way.folder / "home/reports/sample/documents.csv", dtype=str, keep_default_na=False)
+    struck = documents[documents["journal_key"].isin(done["struck"])]
+
+    assert not found["explained"]
+    assert len(struck) == 1 and "matched" not in set(struck["bucket"])

@@ -432,8 +432,9 @@ def delivered(case: Case) -> Batch:
     return case.store.batch("B1")
 
 
-def header(key: str, number: int) -> str:
-    return f"INSERT INTO gl_je_headers VALUES ({number}, {NUMBER}, '{key}', {number}, '2026-03')"
+def header(key: str, number: int, status: str = "") -> str:
+    last = f", '{status}'" if status else ""
+    return f"INSERT INTO gl_je_headers VALUES ({number}, {NUMBER}, '{key}', {number}, '2026-03'{last})"
 
 
 def refuse(key: str, status: str, description: str, line: int = 0) -> str:
@@ -462,6 +463,28 @@ def test_only_a_header_with_our_reference_is_posted(case: Case) -> None:
         [KEYS[1], "rejected", "", "EF04", "no such account"],
     ]
     assert case.store.acknowledge("B1", answers).state == "acknowledged"
+
+
+def test_a_draft_in_the_ledger_is_neither_posted_nor_read(case: Case) -> None:
+    sealed = delivered(case)
+    case.run("ALTER TABLE gl_je_headers ADD status varchar(1)", header(KEYS[0], 41, "P"), header(KEYS[1], 42, "U"))
+    line = "'CN01', '0010', '2026-03-31', '2026-03', 'CNY', 1, NULL"
+    case.run(*[f"INSERT INTO gl_je_lines VALUES ({41 + at}, 1, '{KEYS[at]}', {line})" for at in (0, 1)])
+
+    answers = erp.acknowledge_table(case.engine, ORACLE, sealed)
+
+    assert answers["journal_key"].tolist() == [KEYS[0]]
+    assert erp.read_ledger_table(case.engine, ORACLE)["journal_key"].tolist() == [KEYS[0]]
+
+
+def test_a_journal_that_is_posted_and_stands_refused_is_answered_by_the_refusal(case: Case) -> None:
+    sealed = delivered(case)
+    case.run(header(KEYS[0], 41), refuse(KEYS[0], "EF04", "no such account"))
+    case.run(header(KEYS[1], 42), refuse(KEYS[1], "WU01", "odd", 1), refuse(KEYS[1], "P", "a sibling failed", 2))
+
+    answers = erp.acknowledge_table(case.engine, ORACLE, sealed).sort_values("level", ignore_index=True)
+
+    assert answers[["journal_key", "level"]].to_numpy().tolist() == [[KEYS[1], "posted"], [KEYS[0], "rejected"]]
 
 
 def test_the_journals_refused_because_of_another_are_siblings(case: Case) -> None:

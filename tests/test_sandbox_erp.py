@@ -22,9 +22,10 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from sandbox.erp import drop, rules
+from sandbox.erp import drop, faults, rules
 from sandbox.erp.books import DEFAULT, Books, BooksError, read_books
 from sandbox.erp.command import main
+from sandbox.erp.faults import Faults, ImportFailed
 from sandbox.erp.journal_import import Options, import_groups, open_database
 from sandbox.erp.tables import gl_import_errors, gl_interface, gl_je_headers, gl_je_lines, prepare
 
@@ -119,6 +120,40 @@ def money(cell: Any) -> Decimal | None:
     """An amount of any server's column, exactly."""
     assert not isinstance(cell, float)
     return None if cell is None else Decimal(cell)
+
+
+TABLE_FAULTS = [name for name in faults.NAMES if name not in (faults.AFTER_COMMIT, faults.AT_COMMIT)]
+
+
+@pytest.mark.parametrize("name", TABLE_FAULTS)
+def test_a_fault_strikes_one_journal_of_a_group_on_every_server(engine: Engine, name: str) -> None:
+    rows = [line for key in ("J1", "J2") for line in pair(key, "1200.05", group_id=7)]
+    with engine.begin() as connection:
+        connection.execute(insert(gl_interface), rows)
+    if name == faults.THEN_DRAFT:
+        import_groups(engine, BOOKS, Options())
+    summary = import_groups(engine, BOOKS, Options(faults=Faults(frozenset({name}))))
+
+    assert summary["struck"] == ([] if name in (faults.SLOW, faults.ALL_OR_NOTHING) else ["J1"])
+    with engine.connect() as connection:
+        headers = connection.execute(select(gl_je_headers.c.external_reference)).scalars().all()
+        lines = connection.execute(select(gl_je_lines.c.reference_1, gl_je_lines.c.entered_dr)).all()
+    expected = {faults.SLOW: [], faults.DUPLICATE: ["J1", "J1", "J2"]}
+    left_out = name in (faults.ERROR_INSIDE, faults.REFUSE_ONE)
+    assert sorted(headers) == expected.get(name, ["J2"] if left_out else ["J1", "J2"])
+    amount = Decimal("1200.1" if name == faults.SILENT_ROUNDING else "1200.05")
+    assert {Decimal(debit) for key, debit in lines if key == "J1" and debit is not None} <= {amount}
+
+
+@pytest.mark.parametrize("name", [faults.AFTER_COMMIT, faults.AT_COMMIT])
+def test_an_import_that_fails_has_committed_or_not(engine: Engine, name: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(gl_interface), pair("J1"))
+    with pytest.raises(ImportFailed):
+        import_groups(engine, BOOKS, Options(faults=Faults(frozenset({name}))))
+    again = import_groups(engine, BOOKS, Options())
+
+    assert again["posted"] == (0 if name == faults.AFTER_COMMIT else 1)
 
 
 # --- The interface table: what is posted

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, true
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -17,31 +17,39 @@ from etl.erp.contract import reflected
 
 Profile = Mapping[str, Any]
 NEW = "NEW"
+POSTED = "P"  # of a header; every other status is a draft, which the ERP may still change or drop
 
 
 def acknowledge_table(engine: Engine, profile: Profile, batch: Any) -> pd.DataFrame:
     """The ERP's answers to one batch (model.ACKNOWLEDGEMENT_COLUMNS); journals it has not judged are left out.
 
-    Posted only when a header with our reference exists; a refused row's status is the code; a sibling's status means
-    that another journal of the group failed (erp-formats 0.4); a warning alone is no answer. Rows that merely left the
-    interface prove nothing. Raises PermanentError TARGET_CONTRACT, TransientError.
+    Posted only when a posted header with our reference exists and no row of it stands refused: with both, the ERP
+    contradicts itself, and the refusal is the answer, which reconciliation holds against the ledger. A refused row's
+    status is the code; a sibling's status means that another journal of the group failed (erp-formats 0.4); a warning
+    alone is no answer. Rows that merely left the interface prove nothing. Raises PermanentError TARGET_CONTRACT,
+    TransientError.
     """
     with _reading(engine, profile["table"]) as connection:
         posted, statuses = _headers(connection, profile, batch), _statuses(connection, profile, batch)
-    rows = [(str(key), "posted", f"{period}/{number}", "", "") for key, period, number in posted]
-    done = {row[0] for row in rows}
     refusals: dict[str, list[tuple[str, str]]] = {}
     for key, status, message in statuses:
-        if str(key) not in done:
-            refusals.setdefault(str(key), []).append((str(status), str(message or "")))
-    rows += [answer for key, found in refusals.items() if (answer := _refusal(key, found, profile["acknowledge"]))]
-    return acknowledgements(rows)
+        refusals.setdefault(str(key), []).append((str(status), str(message or "")))
+    answers = [answer for key, found in refusals.items() if (answer := _refusal(key, found, profile["acknowledge"]))]
+    done = {str(key) for key, _, _ in posted} - {answer[0] for answer in answers if answer[1] == "rejected"}
+    rows = [(str(key), "posted", f"{period}/{number}", "", "") for key, period, number in posted if str(key) in done]
+    return acknowledgements([*rows, *[answer for answer in answers if answer[0] not in done]])
 
 
 def _headers(connection: Connection, profile: Profile, batch: Any) -> Sequence[Any]:
     h = reflected(connection, profile["acknowledge"]["headers"]).c
     statement = select(h.external_reference, h.period_name, h.doc_sequence_value).where(h.group_id == batch.batch_no)
+    statement = statement.where(_is_posted(h))
     return connection.execute(statement.order_by(h.external_reference, h.doc_sequence_value)).all()
+
+
+def _is_posted(headers: Any) -> Any:
+    """Drafts are not posted; a view of the ledger without a status shows posted journals only."""
+    return headers.status == POSTED if "status" in headers else true()
 
 
 def _statuses(connection: Connection, profile: Profile, batch: Any) -> Sequence[Any]:
@@ -78,7 +86,7 @@ def read_ledger_table(engine: Engine, profile: Profile) -> pd.DataFrame:
         statement = select(
             line.reference_1, h.period_name, h.doc_sequence_value, line.segment1, line.effective_date,
             line.period_name, line.currency_code, line.segment3, line.entered_dr, line.entered_cr,
-        ).join_from(headers, lines, h.je_header_id == line.je_header_id)  # fmt: skip
+        ).join_from(headers, lines, h.je_header_id == line.je_header_id).where(_is_posted(h))  # fmt: skip
         found = _texts(connection, statement.order_by(line.je_header_id, line.je_line_num), raw)
     documents = model.joined([model.utf8(found["document_period"]), model.utf8(found["document_no"])], "/")
     names = [c for c in model.ERP_LINE_COLUMNS if not c.endswith("_minor")] + ["debit", "credit"]

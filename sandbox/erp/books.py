@@ -42,9 +42,13 @@ class Company:
         """Whether the period takes journals."""
         return self.has_period(period) and period not in self.closed
 
+    def open_periods(self) -> list[str]:
+        """The periods that take journals, in order."""
+        return [period for period in _periods(self.first_period, self.last_period) if self.is_open(period)]
+
     def any_open(self) -> bool:
         """Whether any period takes journals."""
-        return any(self.is_open(period) for period in _periods(self.first_period, self.last_period))
+        return bool(self.open_periods())
 
 
 @dataclass(frozen=True)

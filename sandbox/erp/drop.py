@@ -17,8 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from sandbox.erp import faults as switches
+from sandbox.erp import faults_file
 from sandbox.erp.books import Books, period_of
 from sandbox.erp.entries import Journal, Leg, Said, Unreadable
+from sandbox.erp.faults import Faults
 from sandbox.erp.forms import book, form_of
 from sandbox.erp.forms.form import Form, csv_text
 
@@ -40,6 +43,7 @@ CREATE TABLE IF NOT EXISTS line (
     erp_document TEXT NOT NULL REFERENCES journal, line_no INTEGER NOT NULL, currency TEXT NOT NULL,
     account TEXT NOT NULL, debit TEXT NOT NULL, credit TEXT NOT NULL, base_debit TEXT NOT NULL,
     base_credit TEXT NOT NULL, PRIMARY KEY (erp_document, line_no));
+CREATE TABLE IF NOT EXISTS draft (erp_document TEXT PRIMARY KEY REFERENCES journal);
 CREATE TABLE IF NOT EXISTS number (
     company TEXT NOT NULL, period TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (company, period));
 """
@@ -59,28 +63,34 @@ def prepare(folder: Path) -> None:
         part.mkdir(parents=True, exist_ok=True)
 
 
-def import_folder(folder: Path, books: Books, *, refuse_duplicates: bool = False) -> dict[str, Any]:
+def import_folder(
+    folder: Path, books: Books, *, refuse_duplicates: bool = False, faults: Faults | None = None
+) -> dict[str, Any]:
     """Take every finished file. Out: counts of files, journals posted and refused, per code, and lines.
 
     answered_again: files whose batch was posted by an earlier run. conflicts: batches that came again with other
-    content; the first content stays in force and is answered again.
+    content; the first content stays in force and is answered again. Raises switches.ImportFailed when a fault says so.
     """
-    tally = _Tally()
+    tally, faults = _Tally(), faults or Faults()
     with closing(open_ledger(folder)) as ledger:
-        for path in _finished(folder):
+        for batch_id in faults_file.reset(ledger, faults):
+            _write_posted(ledger, folder, batch_id)
+        for path in [] if switches.SLOW in faults else _finished(folder):
             with suppress(FileNotFoundError):  # another run took it
                 content = path.read_bytes()
                 form = form_of(path.name, content)
                 if form is None or not form.waits(content):
                     continue
                 batch_id = path.name.removesuffix(form.ending)
-                known = post(ledger, batch_id, content, books, form, refuse_duplicates=refuse_duplicates)
+                known = post(ledger, batch_id, content, books, form, refuse_duplicates=refuse_duplicates, faults=faults)
+                faults.end()
                 _count(ledger, batch_id, content, known, tally)
                 answer(ledger, folder, batch_id, form, content)
                 if not form.in_place:
                     _move(path, folder / "taken", content)
     totals = {name: tally.counts[name] for name in ("files", "posted", "lines", "rejected", "answered_again")}
-    return {**totals, "rejected_by_code": dict(sorted(tally.codes.items())), "conflicts": tally.conflicts}
+    codes = dict(sorted(tally.codes.items()))
+    return {**totals, "rejected_by_code": codes, "conflicts": tally.conflicts, **faults.told()}
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ def _sha256(content: bytes) -> str:
 
 def post(
     ledger: sqlite3.Connection, batch_id: str, content: bytes, books: Books, form: Form = book.FORM, *,
-    refuse_duplicates: bool = False,
+    refuse_duplicates: bool = False, faults: Faults | None = None,
 ) -> str | None:  # fmt: skip
     """Post one file in one transaction; None, or the sha256 of a batch that is posted already (then nothing is done).
 
@@ -125,7 +135,9 @@ def post(
         ledger.execute("DELETE FROM answer WHERE batch_id = ?", [batch_id])
         ledger.execute("DELETE FROM batch WHERE batch_id = ?", [batch_id])
         journals = _read(ledger, batch_id, sha256, content, books, form)
-        _post_new(ledger, batch_id, journals, books, refuse_duplicates)
+        faults = faults or Faults()
+        _post_new(ledger, batch_id, journals, books, refuse_duplicates, faults)
+        faults.commit()
         ledger.execute("COMMIT")
         return None
     finally:
@@ -149,17 +161,26 @@ def _read(
 
 
 def _post_new(
-    ledger: sqlite3.Connection, batch_id: str, journals: Sequence[Journal], books: Books, refuse_duplicates: bool
-) -> None:
+    ledger: sqlite3.Connection, batch_id: str, journals: Sequence[Journal], books: Books, refuse_duplicates: bool,
+    faults: Faults,
+) -> None:  # fmt: skip
+    journals = faults_file.before(journals, books, faults)
     times = Counter(journal.key for journal in journals)
-    answers = []
-    for journal in journals:
+    refused: dict[int, Fault] = {}
+    for at, journal in enumerate(journals):
         before = times[journal.key] > 1 or (refuse_duplicates and _posted_before(ledger, journal.key))
         fault = Fault("DUPLICATE", f"{journal.key} is there more than once") if before else judge(journal, books)
+        refused |= {at: fault} if fault else {}
+    own = Fault(switches.REFUSED_CODE, switches.REFUSED_TEXT)
+    sibling = Fault("SIBLING", switches.SIBLING_TEXT)
+    faults.judged([journal.key for journal in journals], refused, own, sibling)
+    answers = []
+    for at, journal in enumerate(journals):
+        fault = refused.get(at)
         document = "" if fault else _post_journal(ledger, batch_id, journal, books)
         said = ("rejected", "", fault.code, fault.message) if fault else ("posted", document, "", "")
         answers.append(Said(journal.key, *said))
-    _write_answers(ledger, batch_id, answers)
+    _write_answers(ledger, batch_id, faults_file.after(ledger, answers, faults))
 
 
 def _write_answers(ledger: sqlite3.Connection, batch_id: str, answers: Sequence[Said]) -> None:
@@ -274,16 +295,21 @@ def answer(
     ledger: sqlite3.Connection, folder: Path, batch_id: str, form: Form = book.FORM, content: bytes = b""
 ) -> None:
     """Write the posted lines and then the acknowledgement of a batch, from what the ledger says about it."""
-    posted = ledger.execute(
-        "SELECT journal_key, erp_document, company, posting_date, period, currency, account, debit, credit "
-        "FROM line JOIN journal USING (erp_document) JOIN answer USING (batch_id, journal_key, erp_document) "
-        "WHERE batch_id = ? ORDER BY seq, line_no",
-        [batch_id],
-    )
     query = "SELECT journal_key, level, erp_document, code, message FROM answer WHERE batch_id = ? ORDER BY seq"
     said = [Said(*row) for row in ledger.execute(query, [batch_id])]
-    _write(folder / "ack" / f"{batch_id}.ledger.csv", csv_text(LEDGER_HEADER, posted))
+    _write_posted(ledger, folder, batch_id)
     _write(folder / form.answer_name.replace("{batch_id}", batch_id), form.answer(content, batch_id, said))
+
+
+def _write_posted(ledger: sqlite3.Connection, folder: Path, batch_id: str) -> None:
+    posted = ledger.execute(
+        "SELECT journal_key, journal.erp_document, company, posting_date, period, currency, account, debit, credit "
+        "FROM line JOIN journal USING (erp_document) JOIN answer USING (batch_id, journal_key) "
+        "WHERE batch_id = ? AND journal.erp_document NOT IN (SELECT erp_document FROM draft) "
+        "ORDER BY seq, journal.erp_document, line_no",
+        [batch_id],
+    )
+    _write(folder / "ack" / f"{batch_id}.ledger.csv", csv_text(LEDGER_HEADER, posted))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
@@ -29,8 +29,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Engine, make_url
 
-from sandbox.erp import rules
+from sandbox.erp import faults, faults_table, rules
 from sandbox.erp.books import Books, period_of
+from sandbox.erp.faults import Faults
 from sandbox.erp.rules import Derived, Lines
 from sandbox.erp.tables import (
     erp_control,
@@ -55,6 +56,7 @@ class Options:
     group: int | None = None
     retry: bool = False
     refuse_duplicates: bool = False
+    faults: Faults = field(default_factory=Faults)
 
 
 def open_database(url: str) -> Engine:
@@ -65,16 +67,22 @@ def open_database(url: str) -> Engine:
 
 
 def import_groups(engine: Engine, books: Books, options: Options) -> dict[str, Any]:
-    """Run Journal Import over every waiting group. Out: counts of journals posted and refused, per code, and lines."""
+    """Run Journal Import over every waiting group. Out: counts of journals posted and refused, per code, and lines.
+
+    Raises faults.ImportFailed when a switch says so.
+    """
     counts: Counter[str] = Counter()
     codes: Counter[str] = Counter()
-    for group in _waiting(engine, options):
+    with engine.begin() as connection:
+        faults_table.reset(connection, options.faults)
+    for group in [] if faults.SLOW in options.faults else _waiting(engine, options):
         with engine.begin() as connection:
             posted, lines, refused = _import_group(connection, books, group, options)
+        options.faults.end()
         counts.update(groups=int(posted + len(refused) > 0), posted=posted, lines=lines, rejected=len(refused))
         codes.update(code for faults in refused.values() for code in faults)
     totals = {name: counts[name] for name in ("groups", "posted", "lines", "rejected")}
-    return {**totals, "rejected_by_code": dict(sorted(codes.items()))}
+    return {**totals, "rejected_by_code": dict(sorted(codes.items())), **options.faults.told()}
 
 
 def _waiting(engine: Engine, options: Options) -> list[int | None]:
@@ -93,6 +101,7 @@ def _import_group(
     """Journals posted, lines posted, and the faults of each refused journal of one group."""
     request = _next_request(connection)
     _claim(connection, request, group, options)
+    rows = faults_table.before(connection, request, books, options.faults)
     lines = _read(connection, request)
     if not len(lines):
         return 0, 0, {}
@@ -100,11 +109,16 @@ def _import_group(
     if options.refuse_duplicates:
         for journal in _posted_before(connection, lines):
             refused.setdefault(journal, {})["DUPLICATE"] = rules.TEXTS["DUPLICATE"]
+    own, sibling = {"EF04": faults.REFUSED_TEXT}, {"P": faults.SIBLING_TEXT}
+    options.faults.judged(lines.references, refused, own, sibling)
     _write_derived(connection, lines, derived)
     _refuse(connection, request, lines, refused)
     good = np.setdiff1d(np.arange(len(lines.references)), np.array(sorted(refused), dtype=np.int64))
     _post_headers(connection, request, group, lines, good)
-    return len(good), _post_lines(connection, request), refused
+    posted = _post_lines(connection, request)
+    faults_table.after(connection, request, rows, options.faults)
+    options.faults.commit()
+    return len(good), posted, refused
 
 
 def _next_request(connection: Connection) -> int:
