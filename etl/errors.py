@@ -116,6 +116,8 @@ _ROWS: Final = (
     # --- report: mapping and references
     ("COMPANY", REPORT, "Company {value!r} is not one of this feed's.", _ENGINEER,
      "Add the company to the feed, or stop the sender exporting it."),
+    ("COMPANY_LEFT", HOLD, "Company {value!r} has left the feed; journal {detail} in its books is to be reversed.", _ENGINEER,
+     "Put the company back into the feed and run it again, or have finance reverse the journal in the ERP."),
     ("MAPPING_GAP", HOLD, "{field}: no row for {value} in {detail}.", _FINANCE,
      "Add the row to the table, then run the feed again."),
     ("SUSPENSE_LIMIT", HOLD, "{field}: no row for {value}, and suspense is full: {detail}.", _FINANCE,

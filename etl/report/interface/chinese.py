@@ -83,6 +83,10 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "RATE": ("当日没有汇率。", "在汇率表中补充汇率，然后重新运行接口。"),
     "RATE_VALUE": ("汇率不可用。", _CORRECT),
     # --- report: mapping and references
+    "COMPANY_LEFT": (
+        "该法人主体已不在本接口中，其账套中的凭证需要冲销。",
+        "把该法人主体加回接口后重新运行，或由财务在 ERP 中冲销。",
+    ),
     "COMPANY": ("不是本接口的法人主体。", "在接口中增加该法人主体，或让发送方停止导出。"),
     "MAPPING_GAP": ("对照表中没有对应的行。", _TABLE),
     "SUSPENSE_LIMIT": (
