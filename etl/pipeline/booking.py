@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +53,8 @@ class Sealed:
 class Booking:
     """What one landed file comes to: outcomes (versions.OUTCOME_COLUMNS), rejects, batches, and its profile.
 
-    voided: keys of journals that the ERP refused and that a version here takes the place of.
+    voided: keys of journals that the ERP refused and that a version here takes the place of. known: model.REPORT_KEY of
+    the decided versions of its reports, which it rests on.
     """
 
     outcomes: pd.DataFrame
@@ -64,6 +65,7 @@ class Booking:
     invoices: pd.DataFrame
     normalised: Mapping[str, int]
     voided: tuple[str, ...] = ()
+    known: pd.DataFrame = field(default_factory=lambda: nothing_known()[model.REPORT_KEY])
 
 
 def read(bundle: mapping.Bundle, content: bytes, name: str) -> formats.RawFile:
@@ -111,7 +113,9 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     invoices = rules.invoices(judged.loc[~rules.quarantined(judged, rejects)], bundle.feed)
     voided = corrections.voided(replaced, seen.loc[held])
     sealed = _seal(bundle, journals)
-    return Booking(totals, rejects, sealed, journals.reports, profile, invoices, cleaned.normalised, voided)
+    told = before.known["report_id"].isin(seen["report_id"]) & (before.known["outcome"] != model.DUPLICATE)
+    known = before.known.loc[told, model.REPORT_KEY]
+    return Booking(totals, rejects, sealed, journals.reports, profile, invoices, cleaned.normalised, voided, known)
 
 
 _SETTLED: Final = (model.DUPLICATE, model.SUPERSEDED, model.WITHDRAWN)

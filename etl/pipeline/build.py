@@ -117,7 +117,7 @@ def _record(context: Context, landing: Landing, found: decide.Decision) -> None:
             code_version(), booked.outcomes, booked.rejects, pd.concat(journals, ignore_index=True),
             pd.concat(members or [pd.DataFrame(columns=["batch_id", "journal_key"])], ignore_index=True),
             pd.DataFrame(batches, columns=BATCH_COLUMNS), booked.reports, booked.invoices, found.state,
-            booked.voided,
+            booked.voided, booked.known,
         )
     )  # fmt: skip
 
