@@ -130,6 +130,48 @@ def test_a_file_name_with_a_month_that_does_not_exist_quarantines_its_reports() 
     assert [("DATE", "R1"), ("DATE", "R2")] == shown(result.rejects, "code", "report_id")
 
 
+NET = {"gross_minor": {"sum": ["Net", "Tax"], "required": "yes"}, "tax_minor": {"column": "Tax"}}
+
+
+def test_an_amount_in_two_columns_is_their_sum() -> None:
+    """Price and tax apart: 131.86 + 17.14 is 149.00; a refund is a sum of refunds; no tax is nothing to add."""
+    result = cleaned(mapping(NET, ["Report", "Net", "Tax"]), "Report,Net,Tax\nR1,131.86,17.14\nR2,-1.00,-0.13\nR3,5,\n")
+
+    assert [14900, -113, 500] == result.lines["gross_minor"].tolist()
+    assert [1714, -13, 0] == result.lines["tax_minor"].tolist()
+    assert [] == result.rejects["code"].tolist()
+
+
+def test_a_part_that_is_no_amount_is_named_and_nothing_is_half_added() -> None:
+    rows = ["R1,1.00,x", "R2,1.001,0.13", "R3,,", "R4,10000000000000.00,0.01", "R5,1.00,0.13"]
+    result = cleaned(mapping(NET, ["Report", "Net", "Tax"]), "Report,Net,Tax\n" + "\n".join(rows) + "\n")
+
+    assert [0, 0, 0, 0, 113] == result.lines["gross_minor"].tolist()
+    assert [
+        ("R1", "MONEY", "Tax", "x"), ("R2", "PRECISION", "Net", "1.001"), ("R3", "MISSING", "Net + Tax", ""),
+        ("R4", "RANGE", "Net + Tax", "1000000000000001"),
+    ] == sorted({*shown(result.rejects, "report_id", "code", "field", "value")})  # fmt: skip
+
+
+def test_an_amount_in_two_columns_is_in_its_own_currency_and_may_be_empty() -> None:
+    fields = {"document_currency": {"column": "Currency"}, "gross_minor": {"sum": ["Net", "Tax"]}}
+    result = cleaned(
+        mapping(fields, ["Report", "Currency", "Net", "Tax"]),
+        "Report,Currency,Net,Tax\nR1,KWD,1.005,0.002\nR2,KWD, ,\n",
+    )
+
+    assert [1007, 0] == result.lines["gross_minor"].tolist()
+    assert [] == result.rejects["code"].tolist()
+
+
+def test_every_layout_must_have_all_columns_of_a_sum() -> None:
+    source = mapping(NET, [], format={"layouts": [["Report", "Net", "Tax"], ["Report", "Net"]]})
+
+    assert ["layout 2 has no column 'Tax', so nothing to add"] == [
+        str(one.facts["detail"]) for one in clean.check(source) if one.facts["field"] == "fields.gross_minor.sum"
+    ]
+
+
 def test_codes_in_lower_case_are_raised_and_counted_where_declared() -> None:
     result = cleaned(
         mapping({"account": {"column": "Account", "upper": "yes"}}, ["Report", "Amount", "Account"]),

@@ -79,7 +79,8 @@ def source_columns(source: Document, field: str) -> tuple[str, ...]:
         return tuple(column for columns in parts for column in columns)
     if field in ("gross_minor", "expense_type") and "unpivot" in source:
         return tuple(source["unpivot"]["columns"])
-    return (entry["column"],) if "column" in entry else tuple(entry.get("columns", ()))
+    named = [name for text in entry.get("first_of", ()) for name in _PLACEHOLDER.findall(text) or [text]]
+    return (entry["column"],) if "column" in entry else tuple(entry.get("columns") or entry.get("sum", named))
 
 
 def _given(bundle: Bundle, field: str) -> Iterator[str]:

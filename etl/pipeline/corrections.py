@@ -70,8 +70,7 @@ def correction_dates(
     """Posting date and period of the reversals of each accepted version that replaces something, and its rejects.
 
     In: lines of versions that were mapped. A version of an earlier date than a journal that it replaces is booked on
-    its own date, but takes
-    back on that of the journal, or as the period policy says.
+    its own date, but takes back on that of the journal, or as the period policy says.
     """
     first, faults = lines.drop_duplicates(model.REPORT_KEY), mapping.Faults()
     first = first.loc[_among(first, replaced)].reset_index(drop=True)

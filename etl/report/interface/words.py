@@ -185,6 +185,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "row by row the first that is filled: {columns}",
         "逐行取以下首个非空者：{columns}",
     ),
+    "from.sum": ("the sum of the columns {columns}", "以下各列之和：{columns}"),
     "from.braces": (
         "a text with braces is filled when the columns in them are",
         "含花括号的文本在其各列均非空时视为非空",
