@@ -172,6 +172,27 @@ def test_every_layout_must_have_all_columns_of_a_sum() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("13", "13"), ("13%", "13"), ("13.00 %", "13"), ("0", "0"), ("0.0", "0"), ("9.975%", "9.975"), ("100.0", "100"),
+     ("", ""), ("免税", "0"), ("10", "10")],
+)  # fmt: skip
+def test_a_tax_rate_is_a_percentage_with_or_without_its_sign(written: str, read: str) -> None:
+    fields = {"tax_rate_pct": {"column": "Rate", "aliases": {"免税": "0"}}}
+    result = cleaned(mapping(fields, ["Report", "Amount", "Rate"]), f"Report,Amount,Rate\nR1,1.00,{written}\n")
+
+    assert [read] == result.lines["tax_rate_pct"].tolist()
+    assert [] == result.rejects["code"].tolist()
+
+
+@pytest.mark.parametrize("written", ["-1", "101", "100.5", "13%%", "%", "13,0", "1.1234567", "x", "013"])
+def test_a_tax_rate_that_is_none_is_refused(written: str) -> None:
+    fields = {"tax_rate_pct": {"column": "Rate"}}
+    result = cleaned(mapping(fields, ["Report", "Amount", "Rate"]), f'Report,Amount,Rate\nR1,1.00,"{written}"\n')
+
+    assert [("TAX_RATE", "Rate", written)] == shown(result.rejects, "code", "field", "value")
+
+
 def test_codes_in_lower_case_are_raised_and_counted_where_declared() -> None:
     result = cleaned(
         mapping({"account": {"column": "Account", "upper": "yes"}}, ["Report", "Amount", "Account"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from books import write_mapping
+from books import JOURNAL, write_mapping
 
 from etl import config, pipeline
 from etl.errors import FileRejected
@@ -101,6 +101,31 @@ def test_explain_shows_what_was_added(context: pipeline.Context, tmp_path: Path)
         why("A", number) for number in (1, 2, 3)
     ]
     assert [["gross_minor: Net 5.00 + Tax (empty)"]] * 2 == [why("D", number) for number in (1, 2)]
+
+
+def test_explain_names_the_rate_that_the_line_states(tmp_path: Path) -> None:
+    source = SOURCE.replace(
+        "layouts: [[Company, Report, Net, Tax, Code]]", "layouts: [[Company, Report, Net, Tax, Code, Rate]]"
+    )
+    source = source.replace("  tax_code:", "  tax_rate_pct: {column: Rate}\n  tax_code:")
+    journals = JOURNAL + 'tax_rate: {tolerance_minor: "1"}\n'
+    folder = write_mapping(tmp_path / "mappings", sources=source, journals=journals)
+    context = pipeline.open("tiny", settings=config.Settings(tmp_path / "home", folder, f"sqlite:///{tmp_path}/s.db"))
+    path = tmp_path / "in/a.csv"
+    path.parent.mkdir()
+    path.write_text("Company,Report,Net,Tax,Code,Rate\nC1,A,131.86,17.14,FULL,13%\nTOTAL,1,131.86,17.14\n", "utf-8")
+    pipeline.extract(context, path)
+    pipeline.build(context)
+    (key,) = context.store.journals("tiny")["journal_key"]
+
+    why = [
+        [s for p in line["parts"] for s in p["why"] if "rate" in s] for line in explain.explain(context, key)["lines"]
+    ]
+    told = "journals/tiny.yml line 33: the line states a tax rate of 13 %, its tax is 17.14 CNY"
+    assert [[told], [told], []] == why
+    given = lineage.journal_columns(context.bundle)["debit_minor"]
+    assert {"gross_minor", "tax_minor", "tax_rate_pct", "tax_code"} == {one.field for one in given}
+    assert "may differ by 1 minor units (TAX)" in interface.markdown(interface.document(context.bundle, folder, "en"))
 
 
 def test_the_sum_is_told_in_the_interface_document_and_in_lineage(context: pipeline.Context) -> None:

@@ -89,8 +89,10 @@ def _given(bundle: Bundle, field: str) -> Iterator[str]:
         yield bundle.journal["posting_date"]
     elif field == "base_currency":
         yield "company"
+    elif field == "tax_minor" and "tax_rate" in bundle.journal:
+        yield from ("tax_minor", "gross_minor", "tax_rate_pct")
     elif field == "reclaimable_tax_minor" and "table" in bundle.journal.get("reclaimable_tax", {}):
-        yield "tax_minor"
+        yield from _given(bundle, "tax_minor")
         for key in _keys(bundle, bundle.journal["reclaimable_tax"]["table"]):
             yield from _given(bundle, key)
     else:

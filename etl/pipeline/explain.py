@@ -208,6 +208,7 @@ def _rule(context: Context, replay: Replay, rule: int, at: int) -> Facts:
         return {"rule": f"{where}: {told['purpose']}", "why": [f"the cost is borne by {line['bearer'].iat[0]}"]}
     where = f"{bundle.journal.file} line {bundle.journal.line('lines', rule)}"
     why = [f"amount: {AMOUNTS[told['amount']]}, on the {told['side']} side"]
+    why += _rated(context, line, told["amount"])
     why += _added(context, replay, told["amount"], int(line["source_row"].to_numpy(dtype=np.int64)[0]))
     if told.get("books") == "bearer":
         line = line.assign(company=line["bearer"])
@@ -228,3 +229,13 @@ def _added(context: Context, replay: Replay, amount: str, row: int) -> list[str]
         for name in _MADE_OF[amount]
         if "sum" in fields.get(name, {})
     ]
+
+
+def _rated(context: Context, line: pd.DataFrame, amount: str) -> list[str]:
+    """The rate that a line states, where its tax goes by it."""
+    rate, currency = str(line["tax_rate_pct"].iat[0]), str(line["document_currency"].iat[0])
+    if amount == "gross" or "tax_rate" not in context.bundle.journal or not rate:
+        return []
+    where = f"{context.bundle.journal.file} line {context.bundle.journal.line('tax_rate')}"
+    tax = money.text_of(int(line["tax_minor"].to_numpy(dtype=np.int64)[0]), currency)
+    return [f"{where}: the line states a tax rate of {rate} %, its tax is {tax} {currency}"]

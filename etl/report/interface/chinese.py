@@ -75,6 +75,7 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "CURRENCY": ("不是 ISO 4217 币种。", _CORRECT),
     "TAX": ("税额与金额不符。", _CORRECT),
     "SPLIT": ("分摊各部分不成整体。", _CORRECT),
+    "TAX_RATE": ("税率不可用。", _CORRECT),
     "SUM": ("来源中应当相加的列不相符。", _CORRECT),
     "REPORT_TOTAL": ("明细之和与报销单总额不符。", _CORRECT),
     "DATE": ("字段不是约定格式的日期。", _CORRECT),
@@ -150,6 +151,10 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "IN_FLIGHT": ("已送达，在约定时间内尚无回执。", "等待回执。"),
     "UNKNOWN_OUTCOME": ("已送达，超过约定时间仍无回执。", "询问 ERP；未经询问不要重发。"),
     "REJECTED_BY_ERP": ("ERP 拒绝。", "在 ERP 中更正其指出的问题，同一批次可再次导入。"),
+    "SEQUENCE_GAP": (
+        "来源的文件编号不连续，缺少文件。",
+        "请发送方补发缺少的文件；若该编号本无文件，在接口的 source.sequence.accepted 中列出。",
+    ),
     "MISSING_IN_SOURCE": ("ERP 中有带我方标记而非我方生成的凭证。", "查明何人录入。"),
     "DUPLICATE_IN_ERP": ("ERP 中同一凭证出现多次。", "在 ERP 中冲销多余的一张。"),
     "AMOUNT_DIFFERS": ("金额与 ERP 不同。", _ERP),
