@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from decimal import Decimal
@@ -417,6 +418,20 @@ def test_b118_other_content_under_the_same_version_has_another_hash() -> None:
     )
 
     assert (True, False) == (one == same, one == other)
+
+
+def test_a_field_that_came_later_changes_no_hash_where_it_is_empty() -> None:
+    """What a store knows from before stays known: the hash over the fields of then, joined by hand."""
+    fields = {"tax_rate_pct": {"column": "Rate"}}
+    lines = cleaned(mapping(fields, ["Report", "Amount", "Rate"]), "Report,Amount,Rate\nR1,1.00,\nR2,1.00,13\n").lines
+    left_out = ("source_row", "report_version", "tax_rate_pct")
+    rows = [
+        "\x1f".join(str(lines[name].iat[at]) for name in model.LINE_FIELDS if name not in left_out) for at in range(2)
+    ]
+    then = [hashlib.sha256(f"{row}\n".encode()).hexdigest() for row in rows]
+    now = clean.content_hashes(lines).tolist()
+
+    assert (True, False) == (then[0] == now[0], then[1] == now[1])
 
 
 def test_content_does_not_depend_on_where_the_lines_stand_in_the_file() -> None:
