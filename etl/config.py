@@ -255,6 +255,8 @@ def _reason(error: Any, extra: str) -> str:
         return f"must be {_WORDS[error.validator_value]}"
     if error.validator == "pattern" and error.validator_value == _NATURAL:
         return f"{error.instance!r} is no whole number"
+    if error.validator == "minItems" and error.validator_value > 1:
+        return f"at least {error.validator_value} must stand here"
     return "must not be empty" if error.validator in ("minItems", "minProperties") else str(error.message)
 
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-CODE, TEXT, DATE, TIME, MONEY, INTEGER, CURRENCY, RATE = (
-    "code", "text", "date", "time", "money", "integer", "currency", "rate",
+CODE, TEXT, DATE, TIME, MONEY, INTEGER, CURRENCY, RATE, PERCENT = (
+    "code", "text", "date", "time", "money", "integer", "currency", "rate", "percent",
 )  # fmt: skip
 
 # Expense line: one allocation of one line of one report version. Name -> kind.
@@ -34,8 +34,9 @@ LINE_FIELDS: Final[dict[str, str]] = {
     "expense_type": CODE, "description": TEXT, "merchant": TEXT, "transaction_date": DATE, "start_date": DATE,
     "submitted_at": TIME, "approved_at": TIME, "updated_at": TIME, "payer": CODE, "payee": CODE,
     "payment_type": CODE, "side": CODE, "advance_id": CODE,
-    "document_currency": CURRENCY, "gross_minor": MONEY, "tax_code": CODE, "tax_minor": MONEY,
-    "reclaimable_tax_minor": MONEY, "rate": RATE, "original_currency": CURRENCY, "original_minor": MONEY,
+    "document_currency": CURRENCY, "gross_minor": MONEY, "tax_code": CODE, "tax_rate_pct": PERCENT,
+    "tax_minor": MONEY, "reclaimable_tax_minor": MONEY, "rate": RATE, "original_currency": CURRENCY,
+    "original_minor": MONEY,
     "report_total_minor": MONEY, "split_weight": INTEGER, "invoice_no": TEXT, "personal": CODE, "state": CODE,
     "source_row": INTEGER,
 }  # fmt: skip

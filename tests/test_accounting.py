@@ -117,6 +117,90 @@ def test_a_stated_tax_needs_a_rate_to_stand_on_and_a_gap_is_named_once(tmp_path:
     )
 
 
+def by_rate(mapped: str = JOURNAL, tolerance: str = "1") -> str:
+    return f'{mapped}tax_rate: {{tolerance_minor: "{tolerance}"}}\n'
+
+
+RATED = """
+source: tiny
+source_system: TINY
+format: {encoding: utf-8, delimiter: ',', layouts: [[Company, Report, Amount, Rate]]}
+fields:
+  company: {column: Company}
+  report_id: {column: Report}
+  document_currency: {value: CNY}
+  gross_minor: {column: Amount}
+  tax_rate_pct: {column: Rate}
+"""
+
+
+def rated_books(folder: Path, journals: str, **more: str) -> mapping.Bundle:
+    """The feed `tiny` with a journal mapping that goes by the rate of the line."""
+    from books import write_mapping
+
+    write_mapping(folder, journals=journals, sources=RATED)
+    for name, text in more.items():
+        (folder / "tables" / f"{name}.csv").write_text(text, "utf-8")
+    return mapping.load(folder, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        ("14900 FULL 13 .", ["6602 13186 0", "2221 1714 0", "2241 0 14900"]),
+        ("-14900 FULL 13 .", ["6602 0 13186", "2221 0 1714", "2241 14900 0"]),
+        ("14900 HALF 13 .", ["6602 14043 0", "2221 857 0", "2241 0 14900"]),
+        ("14900 FULL 0 .", ["6602 14900 0", "2241 0 14900"]),
+        ("14900 FULL 9.975 .", ["6602 13549 0", "2221 1351 0", "2241 0 14900"]),
+        ("14900 FULL 13 1715", ["6602 13185 0", "2221 1715 0", "2241 0 14900"]),
+        ("14900 FULL . 1000", ["6602 13900 0", "2221 1000 0", "2241 0 14900"]),
+    ],
+    ids=["13 %", "a refund", "half reclaimable", "no tax", "decimals", "a stated tax a cent away", "no rate"],
+)
+def test_a_line_is_taxed_by_the_rate_that_it_states(tmp_path: Path, claim: str, expected: list[str]) -> None:
+    """149.00 with 13 % holds 17.14 of tax: the invoice of sources.md 2.5."""
+    booked = book(
+        rated_books(tmp_path, by_rate()), expense_lines(f"gross_minor tax_code tax_rate_pct tax_minor\n {claim}")
+    )
+
+    assert expected == shown(booked.lines, *SIDES)
+
+
+def test_a_stated_tax_beyond_the_tolerance_of_its_rate_is_refused(tmp_path: Path) -> None:
+    books = rated_books(tmp_path, by_rate())
+    lines = "report_id gross_minor tax_code tax_rate_pct tax_minor\n"
+
+    assert ["R1 TAX 17.12 CNY", "R2 TAX -17.16 CNY", "R4 TAX 0.05 CNY"] == refused(
+        books, lines + " R1 14900 FULL 13 1712\n R2 -14900 FULL 13 -1716\n R3 14900 FULL 13 1713\n R4 100 FULL 0 5"
+    )
+    (reason,) = mapping.apply(books, expense_lines(lines + " R1 14900 FULL 13 1712")).rejects["reason"]
+    assert "the stated 13 % give 17.14 CNY, 1 minor units may be between" in reason
+
+
+def test_parts_of_one_line_share_its_tax_and_do_not_round_alone(tmp_path: Path) -> None:
+    """Three parts of 0.04: alone none of them holds a cent of tax, the line of 0.12 holds one."""
+    rows = "line_no allocation_no gross_minor tax_code tax_rate_pct\n" + "\n".join(
+        f" 1 {number} {gross} FULL 13" for number, gross in enumerate((4, 4, 4, 0), 1)
+    )
+    applied = mapping.apply(rated_books(tmp_path, by_rate()), expense_lines(rows + "\n 2 1 0 FULL 13"))
+
+    assert [] == shown(applied.rejects, "code")
+    assert [1, 0, 0, 0, 0] == applied.lines["tax_minor"].tolist()
+
+
+def test_the_rate_of_the_line_gives_the_tax_and_the_table_divides_it(tmp_path: Path) -> None:
+    """The table knows 14.975 % for GQ; the line states 15, and 13 on a code that the table does not know."""
+    books = rated_books(tmp_path, by_rate(taxed("inclusive")), taxes=TAXES)
+    lines = "report_id gross_minor tax_code tax_rate_pct\n"
+
+    booked = book(books, expense_lines(lines + " R1 11500 GQ 15\n R2 7787 GQ ."))
+    assert ["6602  10000 0", "2221 GST 501 0", "2221 QST 999 0", "2241  0 11500"] == shown(
+        booked.lines.iloc[:4], "account", "tax_code", "debit_minor", "credit_minor"
+    )
+    assert ["339 0", "675 0"] == shown(booked.lines.iloc[5:7], "debit_minor", "credit_minor")
+    assert ["R1 MAPPING_GAP XX", "R2 MAPPING_GAP "] == refused(books, lines + " R1 11300 XX 13\n R2 11300 . 13")
+
+
 def test_one_percent_is_a_rate_like_any_other_and_nought_takes_no_tax(tmp_path: Path) -> None:
     rows = "tax_code,tax,rate_pct,reclaimable_pct\nONE,VAT,1,100\nZERO,VAT,0,100\n"
     books = with_tables(tmp_path, taxed("inclusive"), taxes=rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from decimal import Decimal
@@ -390,6 +391,94 @@ def test_extracts_that_find_nothing_are_taken_one_after_the_other(home: Path) ->
 
     assert (0, 0, 0, []) == (result["landed"]["reports"], result["posted"], result["breaks"], result["files_rejected"])
     assert ["1", "2"] == [landing.totals["control"]["batch_id"] for landing in landings]
+
+
+def told(folder: Path, *files: tuple[str, bytes]) -> tuple[int, dict[str, int]]:
+    """The exit code of a run over some files, and its breaks."""
+    folder.mkdir()
+    for name, content in files:
+        (folder / name).write_bytes(content)
+    result = CliRunner().invoke(main, ["run", "concur_sae", "--input", str(folder), "--json"])
+    return result.exit_code, json.loads(result.stdout)["breaks_by_code"]
+
+
+def nothing_ready(number: int) -> tuple[str, bytes]:
+    extract = concur_sae.empty(number, f"2026-03-{number:02}")
+    return concur_sae.file_name(extract), concur_sae.file_content(extract)
+
+
+def test_a_batch_that_never_came_is_a_break_until_it_comes(home: Path) -> None:
+    """Batch 8 is missing, then comes late; the file of batch 10 is refused, so it has not come either."""
+    first = told(home / "first", *map(nothing_ready, (7, 9, 11)))
+    spoilt = told(home / "spoilt", (nothing_ready(10)[0], b"EXTRACT|2026-03-10|1|0.0000|10\n"), nothing_ready(8))
+    late = told(home / "late", nothing_ready(10))
+
+    assert (1, {"SEQUENCE_GAP": 2}) == first
+    assert (1, {"SEQUENCE_GAP": 1}) == spoilt
+    assert (0, {}) == late
+
+
+def test_a_batch_that_is_known_not_to_come_is_no_break(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = home / "mappings"
+    shutil.copytree(MAPPINGS, folder)
+    feed = folder / "feeds/concur_sae.yml"
+    accepted = 'sequence: {number: batch_id, accepted: ["8", "10"]}'
+    feed.write_text(feed.read_text("utf-8").replace("sequence: {number: batch_id}", accepted), "utf-8")
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(folder))
+
+    result = run(*(concur_sae.empty(n, f"2026-03-{n:02}") for n in (7, 9, 11)), folder=home / "delivery")
+    assert ({}, True) == (result["breaks_by_code"], result["explained"])
+
+
+# --- tax columns
+
+
+TAXED = {225: "HM Revenue", 226: "VAT", 227: "1.6000", 228: "1.6000", 229: "SYST", 230: "1.6000", 231: "1.6000",
+         232: "GB-S", 233: "Y", 234: "1.6000", 235: "0.8000", 236: "RC", 237: "0.8000", 238: "AR"}  # fmt: skip
+
+
+def taxed() -> bytes:
+    content = concur_sae.file_content(Extract(7, "2026-03-02", (TAXI,)))
+    for column, text in TAXED.items():
+        content = changed(content, 2, column, text)
+    return content
+
+
+def test_the_tax_columns_are_read_and_change_nothing_of_a_journal_with_tax_lines() -> None:
+    raw = raw_of(taxed()).frame
+    names = [BUNDLE.source["format"]["positions"]["columns"][str(column)] for column in TAXED]
+
+    assert [*TAXED.values()] == [raw[name].iat[0] for name in names]
+    assert {"R1": "Dr 6201 10.00 / Cr 2110 10.00"} == accounting(book(taxed()))
+
+
+def test_a_tenant_without_tax_lines_takes_the_tax_from_its_columns(tmp_path: Path) -> None:
+    """10.00 with 1.60 of tax, of which 0.80 are reclaimed."""
+    shutil.copytree(MAPPINGS, tmp_path / "mappings")
+
+    def change(name: str, old: str, new: str) -> None:
+        path = tmp_path / "mappings" / name
+        assert old in path.read_text("utf-8")
+        path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
+
+    more = "  tax_minor: {column: tax_adjusted}\n  reclaimable_tax_minor: {column: tax_reclaim_adjusted}\n"
+    change("sources/concur_sae.yml", "  tax_code: {column: tax_code}\n", f"  tax_code: {{column: tax_code}}\n{more}")
+    change("journals/concur_sae.yml", "lines:\n", "reclaimable_tax: {field: reclaimable_tax_minor}\nlines:\n")
+    change("journals/concur_sae.yml", "    amount: gross\n", "    amount: net\n")
+    change("journals/concur_sae.yml", "    when: {payer: Tax Authority}\n    account: {table: tax}\n",
+           '    account: {value: "1310"}\n')  # fmt: skip
+    change("journals/concur_sae.yml", "  - purpose: input_tax\n    side: debit\n    amount: gross\n",
+           "  - purpose: input_tax\n    side: debit\n    amount: reclaimable_tax\n")  # fmt: skip
+    change(
+        "journals/concur_sae.yml",
+        "  tax: {file: concur_sae_tax.csv, key: [company, account], value: tax_account}\n",
+        "",
+    )
+    books, name = mapping.load(tmp_path / "mappings", "concur_sae"), concur_sae.file_name(EXAMPLES)
+    raw = booking.read(books, taxed(), name)
+
+    booked = booking.book(books, raw, name, booking.first(), MAPPINGS / "tables")
+    assert {"R1": "Dr 1310 0.80, 6201 9.20 / Cr 2110 10.00"} == accounting(booked)
 
 
 # --- what a source mapping may say

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books import FEED, GL, JOURNAL, write_mapping
+from books import FEED, GL, JOURNAL, SOURCE, write_mapping
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from test_render_targets_fixed import SMALL
@@ -366,6 +366,7 @@ lines:
     merge: both
 rates: {file: rates.csv, rounding: half_up, date: document_date}
 rounding: {account: {company: rounding}, limit_minor: "2", period_limit_minor: "5000"}
+tax_rate: {tolerance_minor: "3"}
 """
 DECLARED_TABLES = {
     "bearer": "cost_center,company\n0010,C1\n0020,C2\n",
@@ -376,7 +377,8 @@ DECLARED_TABLES = {
 
 def declared(folder: Path, **changed: str) -> Path:
     """The tiny mapping with everything that a journal mapping can declare."""
-    made = write_mapping(folder / "m", **{"journals": DECLARED, **changed})
+    sources = SOURCE + '  tax_rate_pct: {value: "13"}\n'
+    made = write_mapping(folder / "m", **{"journals": DECLARED, "sources": sources, **changed})
     for name, text in DECLARED_TABLES.items():
         (made / f"tables/{name}.csv").write_text(text, "utf-8")
     return made
@@ -398,6 +400,8 @@ def test_everything_that_accountants_declare_is_a_sentence_with_its_place(tmp_pa
         "is accrued there",
         "Accruals": "the lines of rules 1, in a period that is open for accruals, against account “2261”; reversed on "
         "the first day of the next open period",
+        "Stated tax rate": "a line that states its tax rate (tax_rate_pct) is taxed by it; a tax stated as well may "
+        "differ by 3 minor units (TAX)",
         "Taxes of a tax code": "tables/taxes.csv has a row for each tax of a code (key tax_code); the source's tax is "
         "divided by the rates, valid on transaction_date",
         "Allocation phone": "divides an amount among the rows of its key (expense_type) in tables/phone.csv, by "
@@ -412,7 +416,8 @@ def test_everything_that_accountants_declare_is_a_sentence_with_its_place(tmp_pa
         "Journals longer than the ERP takes": "become several, each balanced over account “1999”",
     }
     places = [
-        "one_per", "line_order", "description", "posting_date", "closed_period", "accrual", "taxes", "allocations",
+        "one_per", "line_order", "description", "posting_date", "closed_period", "accrual", "tax_rate", "taxes",
+        "allocations",
         "intercompany", "rates", "rounding", "split",
     ]  # fmt: skip
 
@@ -585,6 +590,7 @@ def test_the_codes_of_new_options_come_with_them(tmp_path: Path) -> None:
     assert {"LINES"} == before - after
     assert {
         *of_shadow, "SHADOW_BATCH", "SIGN_OFF", "LEGACY_LINE", "SUSPENSE_LIMIT", "ROUNDING_PERIOD", "SPLIT",
+        "TAX", "TAX_RATE",
     } == after - before  # fmt: skip
     assert row(document("tiny", "en", full), "Mode")["Value"].startswith("shadow: journals are built and sealed")
 

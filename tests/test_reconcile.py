@@ -839,3 +839,37 @@ def test_any_changed_amount_is_found_whatever_the_books(seed: int) -> None:
     assert set(damaged.breaks["journal_key"]) == {world.erp_lines["journal_key"][row]}
     assert "AMOUNT_DIFFERS" in set(damaged.breaks["code"])
     assert np.count_nonzero(damaged.totals["difference_minor"]) == 1
+
+
+# --- numbers that count the source's files up
+
+
+@pytest.mark.parametrize(
+    ("came", "accepted", "expected"),
+    [
+        ([], [], []),
+        (["7"], ["3"], []),
+        (["9", "7", "7", ""], [], [("8", "7", "9")]),
+        (["1", "5", "7"], [], [("2-4", "1", "5"), ("6", "5", "7")]),
+        (["1", "9"], ["3-4", "8", "20"], [("2", "1", "3"), ("5-7", "4", "8")]),
+        (["1", "9"], ["1-12"], []),
+        (["x", "٣", "1", "3"], ["2"], []),
+        (["1", "1000000000000000"], [], [("2-999999999999999", "1", "1000000000000000")]),
+    ],
+)
+def test_a_number_that_never_came_is_named(
+    came: list[str], accepted: list[str], expected: list[tuple[str, str, str]]
+) -> None:
+    assert expected == list(subject.gaps(came, accepted))
+
+
+def test_a_missing_file_is_a_break_of_the_reconciliation() -> None:
+    world = month_end()
+    result = subject.reconcile(
+        world.outcomes, world.expected(), world.journals, world.journal_lines, world.members, world.erp_lines, AS_OF,
+        OVERDUE_HOURS, [("8-9", "7", "10")],
+    )  # fmt: skip
+    (row,) = result.breaks[result.breaks["code"] == "SEQUENCE_GAP"].to_dict("records")
+
+    assert "number 8-9 never came: it lies between 7 and 10." in row["reason"]
+    assert not subject.explained(result)

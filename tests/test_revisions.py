@@ -316,6 +316,15 @@ class Revisions(RuleBasedStateMachine):
             assert sorted(entry.told() for entry in told.entries) == found, (company, report)
 
     @invariant()
+    def no_reversal_lies_before_what_it_reverses(self) -> None:
+        if not hasattr(self, "office"):
+            return
+        made = self.office.journals()
+        own = dict(zip(made["journal_key"], made["posting_date"], strict=True))
+        back = made[made["reversal_of"] != ""]
+        assert [] == [key for key in back.index if back["posting_date"][key] < own[back["reversal_of"][key]]]
+
+    @invariant()
     def the_net_is_what_the_version_in_force_says(self) -> None:
         if not hasattr(self, "office"):
             return
@@ -450,6 +459,62 @@ def test_a_correction_after_the_cut_off_and_another_mapping_takes_back_what_was_
     assert [(True, 0, 2)] * 3 == [(one["explained"], one["breaks"], len(one["shifts"])) for one in proof]
     page = (group.folder / "home/reports/sample/report.html").read_text("utf-8")
     assert "Corrections across a cut-off" in page
+
+
+@pytest.mark.parametrize(
+    ("state", "policy", "second", "expected"),
+    [
+        ("open", "hold", {"Amount": "46.00"}, ["2 original 46.00 2026-01-20", "2 reversal -45.00 2026-02-10"]),
+        ("open", "hold", {"State": "recalled"}, ["2 reversal -45.00 2026-02-10"]),
+        ("closed", "next_open", {"Amount": "46.00"}, ["2 original 46.00 2026-01-20", "2 reversal -45.00 2026-03-01"]),
+        ("closed", "next_open", {"State": "recalled"}, ["2 reversal -45.00 2026-03-01"]),
+        ("closed", "hold", {"Amount": "46.00"}, []),
+        ("closed", "hold", {"State": "recalled"}, []),
+    ],
+)
+def test_a_reversal_is_never_dated_before_what_it_reverses(
+    group: Group, state: str, policy: str, second: Line, expected: list[str]
+) -> None:
+    """The correction is of January, what it corrects was posted in February, which may be closed by now."""
+    january = {"Date": "2026-01-03", "Submitted": "2026-01-19T01:00:00Z", "Approved": "2026-01-20T01:00:00Z"}
+    group.run(claim())
+    group.change("tables/sample_periods.csv", "CN01,2026-02,open", f"CN01,2026-02,{state}")
+    group.change("journals/group_expense.yml", "closed_period: hold", f"closed_period: {policy}")
+    result = group.run(claim(Version="2", **(january | second)), claim(Report_ID="R2", **january))
+
+    assert ({} if expected else {"PERIOD_CLOSED": 1}) == result["reasons"]
+    assert (len(expected) + 1, 0, True) == (result["posted"], result["breaks"], result["explained"])
+    assert expected == sorted(one.removesuffix(" posted") for one in group.report("R1")[1:])
+
+
+def test_a_withdrawal_dated_in_a_closed_period_takes_back_on_the_day_of_the_journal(group: Group) -> None:
+    group.run(claim())
+    december = {"Submitted": "2025-12-09T01:00:00Z", "Approved": "2025-12-10T01:00:00Z"}
+    result = group.run(claim(Version="2", State="recalled", **december))
+
+    assert ({}, 1) == (result["reasons"], result["posted"])
+    assert ["2 reversal -45.00 2026-02-10 posted"] == group.report("R1")[1:]
+
+
+def test_the_withdrawal_of_a_company_that_left_the_feed_waits_and_stops_nobody(group: Group) -> None:
+    us = {"Company": "US01", "Currency": "USD", "Tax_Code": ""}
+    group.run(claim(), claim(Report_ID="U1", **us), claim(Report_ID="U2", **us))
+    feed = group.mappings / "feeds/sample.yml"
+    whole = feed.read_text("utf-8")
+    kept = [line for line in whole.splitlines() if not line.startswith("  US01:")]
+    feed.write_text("\n".join(kept).replace("[CN01, US01]", "[CN01]"), "utf-8")
+    left = group.run(
+        claim(Version="2", State="recalled"), claim(Report_ID="U1", Version="2", State="recalled", **us),
+        claim(Report_ID="U2", Version="2", Amount="46.00", **us), claim(Report_ID="U3", State="recalled", **us),
+    )  # fmt: skip
+    feed.write_text(whole, "utf-8")
+    back = group.run(claim(Report_ID="R9"))
+
+    assert ({"COMPANY": 1, "COMPANY_LEFT": 2}, 1) == (left["reasons"], left["posted"])
+    assert ["1 original", "2 reversal"] == [" ".join(one.split()[:2]) for one in group.report("R1")]
+    assert (4, 0, True) == (back["posted"], back["breaks"], back["explained"])
+    assert ["1 original", "2 reversal"] == [" ".join(one.split()[:2]) for one in group.report("U1")]
+    assert ["1 original", "2 reversal", "2 original"] == [" ".join(one.split()[:2]) for one in group.report("U2")]
 
 
 def test_what_the_erp_refused_is_replaced_and_not_reversed(group: Group) -> None:

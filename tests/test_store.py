@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,8 @@ def test_an_accepted_version_is_known_with_its_journal(store: Store) -> None:
 
     assert list(known["report_id"]) == ["R1", "R2"]
     assert list(known["journal_key"]) == list(journals("R1", "R2")["journal_key"])
-    assert len(store.known_versions(SYSTEM, [LANDING])) == 0
+    assert len(store.known_versions(SYSTEM, (FEED, LANDING))) == 0
+    assert len(store.known_versions(SYSTEM, ("other", LANDING))) == len(known)
     assert len(store.known_versions("other")) == 0
 
 
@@ -209,6 +211,22 @@ def test_a_report_accepted_by_another_run_meanwhile_asks_for_a_new_build(any_sto
 
     with pytest.raises(TransientError, match="TARGET_BUSY"):
         any_store.record_build(build(landings=(SECOND,), outcomes=outcomes(("R1", "accepted"))))
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "withdrawn"])
+def test_a_build_that_did_not_see_another_version_of_its_report_is_asked_to_look_again(
+    any_store: Store, outcome: str
+) -> None:
+    landed(any_store, LANDING, SECOND).record_build(full_build())
+    newer = outcomes(("R1", outcome)).assign(report_version="2").astype({"report_version": "str"})
+    blind = build(landings=(SECOND,), outcomes=newer)
+    before = _everything(any_store)
+
+    with pytest.raises(TransientError, match="decided the same reports"):
+        any_store.record_build(blind)
+    assert before == _everything(any_store)
+    seen = any_store.known_versions(SYSTEM)[model.REPORT_KEY]
+    assert [any_store.record_build(replace(blind, known=seen)), any_store.record_build(blind)] == [True, False]
 
 
 def test_a_journal_lives_in_one_batch_until_the_erp_refuses_it(any_store: Store) -> None:

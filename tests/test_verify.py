@@ -99,7 +99,7 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "sealed file altered": (added(sealed), "S1 I23 ARCHIVE_ALTERED"),
     "sealed file deleted": (lambda home: sealed(home).unlink(), "S1 I23 ARCHIVE_ALTERED"),
     "batch removed": (
-        sql("store.db", "DELETE FROM batch WHERE seq = 1"), "S1 I14 SEQUENCE_GAP"
+        sql("store.db", "DELETE FROM batch WHERE seq = 1"), "S1 I14 BATCH_GAP"
     ),
     "batch altered": (sql("store.db", "UPDATE batch SET lines = 99 WHERE seq = 1"), "S1 I24 AUDIT_BROKEN"),
     "event altered": (sql("store.db", "UPDATE audit SET actor = 'nobody' WHERE seq = 2"), "S1 I24 AUDIT_BROKEN"),

@@ -27,6 +27,7 @@ FAILURES_SHOWN_MAX: Final = 10
 _DATE: Final = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TIME: Final = _DATE + r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
 _RATE: Final = r"(0|[1-9][0-9]{0,9})(\.[0-9]{1,12})?"
+_PERCENT: Final = r"(0|[1-9][0-9]?|100)(\.[0-9]{1,6})?"
 _CURRENCIES: Final = "|".join(sorted(money.EXPONENT))
 
 
@@ -208,6 +209,7 @@ _KINDS: Final[dict[str, Callable[[], pa.Column]]] = {
     model.INTEGER: whole,
     model.CURRENCY: lambda: currency(empty=True),
     model.RATE: lambda: shaped("a rate", _RATE, empty=True),
+    model.PERCENT: lambda: shaped("a percentage", _PERCENT, empty=True),
 }
 _SIDES: Final = ("debit_minor", "credit_minor", "base_debit_minor", "base_credit_minor")
 _KEY: Final = "[A-Z2-7]{16}"

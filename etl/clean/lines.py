@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl import model
+from etl import model, money
 from etl.clean.identity import identify, line_numbers, source_rows
 from etl.clean.plan import CURRENCY_OF, Field, Plan, pieces
 from etl.clean.rejects import reject_frame
@@ -68,13 +69,16 @@ def clean(
 def _read_fields(work: Work) -> None:
     """Every field by its kind: amounts after their currencies, templates after what they are made of."""
     fields = work.plan.fields.values()
-    money = [one for one in fields if one.kind == model.MONEY]
+    amounts = [one for one in fields if one.kind == model.MONEY]
     templates = [one for one in fields if one.template]
     for one in fields:
-        if one not in money and one not in templates:
+        if one not in amounts and one not in templates:
             _read_text(work, one)
-    for one in money:
-        _read_money(work, one, _texts(work, one), one.name(work.present))
+    for one in amounts:
+        if one.adds:
+            _read_sum(work, one)
+        else:
+            _read_money(work, one, _texts(work, one), one.name(work.present))
     if work.wide.label is not None:
         _read_component(work)
     for one in templates:
@@ -143,6 +147,30 @@ def _first_of(work: Work, one: Field) -> pa.Array:
 def _read_money(work: Work, one: Field, texts: pa.Array, name: str) -> None:
     currency = CURRENCY_OF.get(one.target, "document_currency")
     work.take(one.target, read_money(texts, work.text(currency), one, work.plan.notation), name)
+
+
+def _read_sum(work: Work, one: Field) -> None:
+    """An amount that the source gives in several columns, each read by itself; an empty one is 0.
+
+    Where a part cannot be read the sum is 0, and the part is named; beyond 10^15 minor units it is a RANGE.
+    """
+    total, unread = np.zeros(len(work.wide), dtype=np.int64), np.zeros(len(work.wide), dtype=bool)
+    filled = np.zeros(len(work.wide), dtype=bool)
+    currency = work.text(CURRENCY_OF.get(one.target, "document_currency"))
+    for column in one.columns:
+        texts = work.wide.texts(column)
+        part = read_money(texts, currency, dataclasses.replace(one, required=False), work.plan.notation)
+        work.found += [Found(fault, one.target, column) for fault in part.faults]
+        work.notes.update(part.notes)
+        total += np.asarray(part.values, dtype=np.int64)
+        unread[part.bad] = True
+        filled |= ~np.asarray(pc.equal(pc.utf8_trim_whitespace(texts), "").to_numpy(zero_copy_only=False), dtype=bool)
+    beyond = np.flatnonzero((np.abs(total) > money.LIMIT_MINOR) & ~unread)
+    work.report("RANGE", one.target, beyond, [str(value) for value in total[beyond].tolist()])
+    nothing = np.flatnonzero(~filled) if one.required else beyond[:0]
+    work.report("MISSING", one.target, nothing, [""] * len(nothing))
+    unread[beyond] = True
+    work.columns[one.target] = np.where(unread, 0, total)
 
 
 def _read_component(work: Work) -> None:

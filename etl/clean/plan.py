@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ class Field:
     kind: str
     columns: tuple[str, ...] = ()
     first_of: tuple[str, ...] = ()
+    adds: bool = False
     value: str | None = None
     group: str = ""
     template: str = ""
@@ -54,6 +55,8 @@ class Field:
 
     def name(self, present: frozenset[str]) -> str:
         """What a reject calls it: the source's column where there is one, else the field."""
+        if self.adds:
+            return " + ".join(self.columns)
         return self.column(present) or (self.columns[0] if self.columns else self.target)
 
     @property
@@ -121,7 +124,14 @@ def check(source: Mapping[str, Any]) -> list[ConfigurationError]:
         path = str(error.facts["field"])
         return [_problem(source, tuple(path.split(".")), str(error.facts["detail"]))]
     plan, columns = _read(source), format.columns
-    found = [*_fields(plan, columns), *_unpivot(plan, columns), *_split(plan), *_sums(plan, columns)]
+    layouts = [frozenset(one.taken.values()) for one in getattr(format, "layouts", ())]
+    found = [
+        *_fields(plan, columns),
+        *_added(plan, layouts),
+        *_unpivot(plan, columns),
+        *_split(plan),
+        *_sums(plan, columns),
+    ]
     return [_problem(source, path, detail) for path, detail in found]
 
 
@@ -159,13 +169,14 @@ def _field(target: str, entry: Mapping[str, Any], split: Mapping[str, Any] | Non
     weight = split is not None and split["weight"] == target
     first_of = tuple(entry.get("first_of", ()))
     named = [name for text in first_of for name in pieces(text)[1::2]]
-    columns = [entry["column"]] if "column" in entry else entry.get("columns", named)
+    columns = [entry["column"]] if "column" in entry else entry.get("columns") or entry.get("sum", named)
     flags = {name: entry.get(name, "no") == "yes" for name in ("required", "upper", "nfkc")}
     return Field(
         target=target,
         kind=entry.get("kind") or model.LINE_FIELDS.get(target, model.TEXT),
         columns=tuple(columns),
         first_of=first_of,
+        adds="sum" in entry,
         value=entry.get("value"),
         group=entry.get("file", ""),
         template=entry.get("template", ""),
@@ -208,6 +219,19 @@ def _fields(plan: Plan, columns: frozenset[str]) -> Iterator[tuple[tuple[str, ..
             if plan.fields.get(place) and plan.fields[place].template:
                 yield path, f"{place} is a template itself"
         yield from ((path, detail) for detail in _grammar(field, plan))
+
+
+def _added(plan: Plan, layouts: Sequence[frozenset[str]]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Fields that are sums of columns: only amounts are, and every layout must have all of the columns."""
+    for target, field in plan.fields.items():
+        if not field.adds:
+            continue
+        if field.kind != model.MONEY:
+            yield ("fields", target, "sum"), f"{target} is no amount; only amounts are added up"
+        for number, layout in enumerate(layouts, 1):
+            for column in field.columns:
+                if column not in layout and any(column in other for other in layouts):
+                    yield ("fields", target, "sum"), f"layout {number} has no column {column!r}, so nothing to add"
 
 
 def _grammar(field: Field, plan: Plan) -> Iterator[str]:

@@ -3,6 +3,7 @@ distinct text at a time. Each reader returns every fault of the column."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from etl.model import Ints
 Bools = NDArray[np.bool_]
 
 _INTEGER: Final = "0|[1-9][0-9]{0,8}"
+_PERCENT: Final = re.compile(r"(?:0|[1-9][0-9]?|100)(?:\.[0-9]{1,6})?", re.ASCII)
 _MINUS_ZERO: Final = r"^-0(\.0*)?$"
 _CURRENCIES: Final = pa.array(sorted(money.EXPONENT), type=pa.large_string())
 _ANY_PRECISION: Final = max(money.EXPONENT.values())
@@ -223,6 +225,22 @@ def _rate(texts: pa.Array, one: Field, plan: Plan) -> Column:
     return _read_rest(texts, _never(texts), read_one)
 
 
+def _percent(texts: pa.Array, one: Field, plan: Plan) -> Column:
+    """A percentage from 0 to 100, with or without its sign, as the shortest decimal: `13.00 %` is 13."""
+
+    def read_one(text: str) -> Reading:
+        tidied = tidy(text, one)
+        if not tidied.value:
+            return tidied
+        number = tidied.value.removesuffix("%").rstrip()
+        plain = plan.notation.plain(pa.array([number]))[0].as_py()
+        if not _PERCENT.fullmatch(plain) or (plain.startswith("100.") and plain.strip("0.") != "1"):
+            return Reading("", tidied.notes, "TAX_RATE", "0 to 100 with at most 6 decimals, % or not")
+        return Reading(plain.rstrip("0").removesuffix(".") if "." in plain else plain, tidied.notes)
+
+    return _read_rest(texts, _never(texts), read_one)
+
+
 def _integer(texts: pa.Array, one: Field, plan: Plan) -> Column:
     def read_one(text: str) -> Reading:
         tidied = tidy(text, one)
@@ -246,6 +264,7 @@ _READERS: Final[Mapping[str, Callable[[pa.Array, Field, Plan], Column]]] = {
     model.TIME: _time,
     model.CURRENCY: _currency,
     model.RATE: _rate,
+    model.PERCENT: _percent,
     model.INTEGER: _integer,
 }
 

@@ -17,6 +17,8 @@ _NOT_CONTENT: Final = (SOURCE_ROW, "report_version")
 # How a claim was approved decides nothing of its journal: approved again unchanged, it posts nothing.
 _NOT_BUSINESS: Final = (*_NOT_CONTENT, "state", "submitted_at", "approved_at", "updated_at", "approver_id")
 VERSION_CHARACTERS: Final = 16
+# A field that came later is content only where it says something: what was landed before it keeps its hash.
+_LATER: Final = ("tax_rate_pct",)
 
 
 def content_hashes(lines: pd.DataFrame) -> pd.Series:
@@ -37,10 +39,15 @@ def _hashes(lines: pd.DataFrame, without: Sequence[str]) -> pd.Series:
         return model.texts([])
     report, first = model.groups(lines, model.REPORT_KEY)
     order = np.lexsort((lines["allocation_no"].to_numpy(), lines["line_no"].to_numpy(), report))
-    cells = [_cells(lines[name]) for name in model.LINE_FIELDS if name not in without]
-    rows = model.joined(cells).take(pa.array(order))
+    cells = [_cells(lines[name]) for name in model.LINE_FIELDS if name not in (*without, *_LATER)]
+    rows = model.joined([model.joined(cells), *(_later(lines, name) for name in _LATER)], "").take(pa.array(order))
     hashes = model.hash_runs(rows, np.searchsorted(report[order], np.arange(len(first))))
     return model.spread(hashes, report)
+
+
+def _later(lines: pd.DataFrame, name: str) -> pa.Array:
+    texts = _cells(lines[name])
+    return pc.if_else(pc.equal(texts, ""), "", model.joined([f"\x1f{name} ", texts], ""))
 
 
 def _cells(column: pd.Series) -> pa.Array:

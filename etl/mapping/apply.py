@@ -60,8 +60,13 @@ def reject_frame(rows: list[dict[str, object]]) -> pd.DataFrame:
 # --- dates and periods
 
 
-def with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
-    """Lines with base_currency, posting_date, period and original_date under the period policy."""
+def with_dates(
+    bundle: Bundle, lines: pd.DataFrame, faults: Faults, not_before: pd.Series | None = None
+) -> pd.DataFrame:  # fmt: skip
+    """Lines with base_currency, posting_date, period and original_date under the period policy.
+
+    `not_before`: an ISO date for each line before which it may not be posted; "" is none.
+    """
     companies, company_names = model.distinct(lines["company"])
     base = [bundle.company(name, "base_currency") for name in company_names]
     rule = dates.rule_of(bundle.journal)
@@ -75,10 +80,17 @@ def with_dates(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.DataFr
     posted = _one_of_a_journal(rule, lines, model.spread(days, codes))
     empty = np.flatnonzero((posted == "").to_numpy(dtype=bool))
     faults.add(empty, "MISSING", " and ".join(dates.asked(rule)), [""] * len(empty), "")
+    lines = lines.assign(base_currency=model.spread(base, companies), posting_date=posted)
+    return postponed(bundle, lines, posted if not_before is None else not_before, faults)
+
+
+def postponed(bundle: Bundle, lines: pd.DataFrame, not_before: pd.Series, faults: Faults) -> pd.DataFrame:
+    """Lines with a posting_date moved to `not_before` where that is later, then under the period policy."""
+    posted = lines["posting_date"]
+    posted = posted.where((posted == "") | (posted >= not_before), not_before).astype("str")
     codes, known = model.distinct(posted)
     period = model.spread([day[:7] for day in known], codes)
-    dated = {"posting_date": posted, "original_date": posted, "period": period}
-    lines = lines.assign(base_currency=model.spread(base, companies), **dated)
+    lines = lines.assign(posting_date=posted, original_date=posted, period=period)
     return _with_open_period(bundle, lines, faults) if bundle.periods else lines
 
 

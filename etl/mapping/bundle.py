@@ -126,6 +126,10 @@ class _Reading:
             entry["target"]: self.named("target", entry["target"], feed, ("targets", n, "target"))
             for n, entry in enumerate(feed["targets"])
         }
+        if source is not None:
+            self.problems += checks.numbered_files(feed, source)
+        if source is not None and journal is not None:
+            self.problems += checks.stated_rate(journal, source)
         periods = self.periods(feed)
         tables, rates = self.tables(journal, feed) if journal is not None else ({}, None)
         allocations, taxes = self.shares(journal) if journal is not None else ({}, None)

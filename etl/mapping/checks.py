@@ -67,6 +67,25 @@ def _company(document: Document, name: str) -> Problems:
         yield problem(document, ("targets",), f"company {name} must have exactly one target")
 
 
+def stated_rate(journal: Document, source: Document) -> Problems:
+    """A journal mapping that goes by the rate of the line, for a source that gives none."""
+    if "tax_rate" in journal and "tax_rate_pct" not in source["fields"]:
+        yield problem(journal, ("tax_rate",), f"source {source['source']} maps no tax_rate_pct")
+
+
+def numbered_files(feed: Document, source: Document) -> Problems:
+    """A number of the files that the source mapping does not keep of its control header, and ranges upside down."""
+    use = feed["source"].get("sequence", {"number": ""})
+    kept = source["format"].get("control_header", {}).get("keep", {})
+    if use["number"] and use["number"] not in kept:
+        detail = f"source {source['source']} keeps no {use['number']!r} of a control header"
+        yield problem(feed, ("source", "sequence", "number"), detail)
+    for number, text in enumerate(use.get("accepted", ())):
+        first, _, last = text.partition("-")
+        if int(last or first) < int(first):
+            yield problem(feed, ("source", "sequence", "accepted", number), f"{text} ends before it begins")
+
+
 def _is_zone(name: str) -> bool:
     try:
         ZoneInfo(name)

@@ -81,7 +81,7 @@ def _unfit(name: str, test: Any) -> Iterator[str]:
             yield from _unfit(name, wanted)
         elif kind in NUMBERS and word in ("prefix", "present"):
             yield f"{word!r} is a test of text, {name} is {_a(kind)}; say zero, positive, above or from"
-        elif kind == model.RATE and word in _ORDERS:
+        elif kind in (model.RATE, model.PERCENT) and word in _ORDERS:
             yield f"{word!r} would compare letters: a rate is text here"
         elif word != "present":
             values = wanted if isinstance(wanted, list) else [wanted]

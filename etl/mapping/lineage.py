@@ -79,7 +79,8 @@ def source_columns(source: Document, field: str) -> tuple[str, ...]:
         return tuple(column for columns in parts for column in columns)
     if field in ("gross_minor", "expense_type") and "unpivot" in source:
         return tuple(source["unpivot"]["columns"])
-    return (entry["column"],) if "column" in entry else tuple(entry.get("columns", ()))
+    named = [name for text in entry.get("first_of", ()) for name in _PLACEHOLDER.findall(text) or [text]]
+    return (entry["column"],) if "column" in entry else tuple(entry.get("columns") or entry.get("sum", named))
 
 
 def _given(bundle: Bundle, field: str) -> Iterator[str]:
@@ -88,8 +89,10 @@ def _given(bundle: Bundle, field: str) -> Iterator[str]:
         yield bundle.journal["posting_date"]
     elif field == "base_currency":
         yield "company"
+    elif field == "tax_minor" and "tax_rate" in bundle.journal:
+        yield from ("tax_minor", "gross_minor", "tax_rate_pct")
     elif field == "reclaimable_tax_minor" and "table" in bundle.journal.get("reclaimable_tax", {}):
-        yield "tax_minor"
+        yield from _given(bundle, "tax_minor")
         for key in _keys(bundle, bundle.journal["reclaimable_tax"]["table"]):
             yield from _given(bundle, key)
     else:

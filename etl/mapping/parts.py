@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from etl import lookup, model, money
-from etl.mapping import lengths, shares, suspense
+from etl.mapping import lengths, shares, suspense, tax_rates
 from etl.mapping.apply import DIMENSIONS, Faults, evaluate, open_date, with_dates
 from etl.mapping.bundle import Bundle
 from etl.mapping.posting import DUE_FROM, DUE_TO, OWN_LINES
@@ -64,6 +64,8 @@ def apply(bundle: Bundle, lines: pd.DataFrame) -> Applied:
     faults = Faults()
     lines = with_dates(bundle, lines.reset_index(drop=True), faults)
     lines = lines.assign(claim_company=lines["company"], bearer=lines["company"])
+    if "tax_rate" in bundle.journal:
+        lines = tax_rates.with_stated_rates(bundle, lines, faults)
     lines, taxes = _with_taxes(bundle, lines, faults)
     if "intercompany" in bundle.journal:
         lines = _with_bearer(bundle, lines, faults)
@@ -112,17 +114,21 @@ def _several_taxes(
 ) -> tuple[pd.DataFrame, Taxes]:
     """Split the tax of each line over the taxes of its code by their rates; each is reclaimable by its own percent.
 
-    `amount: stated` takes the source's tax; `inclusive` works it out: gross x rates / (100 + rates), rounded once.
+    `amount: stated` takes the source's tax; `inclusive` works it out: gross x rates / (100 + rates), rounded once. A
+    line that states its rate has its tax already; the table's rates only divide it.
     """
     gross, stated = (lines[c].to_numpy(dtype=np.int64) for c in ("gross_minor", "tax_minor"))
     inclusive = bundle.journal["taxes"]["amount"] == "inclusive"
-    rows = np.flatnonzero((lines["tax_code"] != "").to_numpy(dtype=bool) if inclusive else stated != 0)
+    by_rate = tax_rates.rated(bundle, lines) & (stated != 0)
+    coded = (lines["tax_code"] != "").to_numpy(dtype=bool)
+    rows = np.flatnonzero(coded | by_rate if inclusive else stated != 0)
     found = taxes.expand(lines.iloc[rows])
     rate, unit = found.numbers(shares.RATE)
     sums = model.sum_by(rate, found.origin, len(rows))
     faults.add(rows[found.missing], "MAPPING_GAP", "tax_code", lines["tax_code"].iloc[rows[found.missing]].tolist(),
                f"tables/{taxes.table.file}")  # fmt: skip
-    total = _inclusive(gross[rows], sums, unit) if inclusive else stated[rows]
+    taken = tax_rates.rated(bundle, lines)[rows] | (not inclusive)
+    total = np.where(taken, stated[rows], _inclusive(gross[rows], sums, unit))
     wrong = np.flatnonzero((stated[rows] != 0) & (total != stated[rows]) | ~found.missing & (sums == 0) & (total != 0))
     faults.add(rows[wrong], "TAX", "tax_minor", [str(v) for v in stated[rows[wrong]].tolist()],
                f"tables/{taxes.table.file} gives another amount, in minor units")  # fmt: skip

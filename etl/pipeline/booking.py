@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,16 +13,12 @@ import pandas as pd
 
 from etl import clean, formats, journal, mapping, model, render, reversal, versions
 from etl.errors import PermanentError
-from etl.mapping import dates
+from etl.pipeline import corrections
 from validations import rules, schemas
 
 # Invoice keys in, model.INVOICE_COLUMNS of the accepted report versions that claim them out.
 Claims = Callable[[Sequence[str]], pd.DataFrame]
-# Headers of booked journals in, what was sealed for them out.
-Content = Callable[[pd.DataFrame], reversal.Content]
 ROUNDED_COLUMNS: Final = ["journal_key", "company", "period", "rounding_minor"]
-# A withdrawn report may say no more than that: the first of these that it states dates its reversal.
-_DATES: Final = ("updated_at", "submitted_at")
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Before:
     known: pd.DataFrame
     claims: Claims
     journals: versions.Journals
-    content: Content
+    content: corrections.Content
     rounded: Callable[[], pd.DataFrame]
 
 
@@ -57,7 +53,8 @@ class Sealed:
 class Booking:
     """What one landed file comes to: outcomes (versions.OUTCOME_COLUMNS), rejects, batches, and its profile.
 
-    voided: keys of journals that the ERP refused and that a version here takes the place of.
+    voided: keys of journals that the ERP refused and that a version here takes the place of. known: model.REPORT_KEY of
+    the decided versions of its reports, which it rests on.
     """
 
     outcomes: pd.DataFrame
@@ -68,6 +65,7 @@ class Booking:
     invoices: pd.DataFrame
     normalised: Mapping[str, int]
     voided: tuple[str, ...] = ()
+    known: pd.DataFrame = field(default_factory=lambda: nothing_known()[model.REPORT_KEY])
 
 
 def read(bundle: mapping.Bundle, content: bytes, name: str) -> formats.RawFile:
@@ -97,23 +95,27 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     gone = lines.loc[(heading == model.WITHDRAWN)[version_of]].reset_index(drop=True)
     closed = np.isin(heading, _SETTLED) | seen["state"].isin(list(withdrawn)).to_numpy(dtype=bool)
     judged = lines.loc[~closed[version_of]].reset_index(drop=True)
-    withdrawals, undated = _withdrawal_dates(bundle, gone, found, verdict.replaced)
+    replaced, left = corrections.possible(bundle, verdict.replaced)
+    withdrawals, undated = corrections.withdrawal_dates(bundle, gone, found, replaced)
+    undated = pd.concat([left, undated], ignore_index=True)
     bad = np.isin(judged["source_row"].to_numpy(), found["source_row"].to_numpy())
     claims = _claims(before, gone.loc[~rules.quarantined(gone, undated)])
     policy = rules.check(judged, bundle.feed, bundle.rules, tables, bad, claims)
     rejects = pd.concat([_of_judged(found, judged), verdict.rejects, undated, policy], ignore_index=True)
     accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
     schemas.prove(accepted, schemas.CLEAN)
-    journals, late = _journals(bundle, accepted, verdict.replaced, withdrawals, before)
+    journals, late = _journals(bundle, accepted, replaced, withdrawals, before)
     rejects = pd.concat([rejects, late], ignore_index=True)
     held = rules.quarantined(seen, rejects)
     totals = versions.outcome_frame(lines, version_of, seen, _final(verdict.outcomes, held))
     _check_conservation(lines, totals)
     profile = rules.profile(lines, rejects)
     invoices = rules.invoices(judged.loc[~rules.quarantined(judged, rejects)], bundle.feed)
-    voided = _voided(verdict.replaced, seen.loc[held])
+    voided = corrections.voided(replaced, seen.loc[held])
     sealed = _seal(bundle, journals)
-    return Booking(totals, rejects, sealed, journals.reports, profile, invoices, cleaned.normalised, voided)
+    told = before.known["report_id"].isin(seen["report_id"]) & (before.known["outcome"] != model.DUPLICATE)
+    known = before.known.loc[told, model.REPORT_KEY]
+    return Booking(totals, rejects, sealed, journals.reports, profile, invoices, cleaned.normalised, voided, known)
 
 
 _SETTLED: Final = (model.DUPLICATE, model.SUPERSEDED, model.WITHDRAWN)
@@ -190,37 +192,6 @@ def nothing_known() -> pd.DataFrame:
 # --- corrections
 
 
-def _withdrawal_dates(
-    bundle: mapping.Bundle, gone: pd.DataFrame, found: pd.DataFrame, replaced: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Posting date and period of each withdrawn version that reverses something, and the rejects of those without.
-
-    A withdrawn version is not judged otherwise: only what cannot be read of its identity, state or date holds it.
-    """
-    fields = dates.asked(dates.rule_of(bundle.journal))
-    vital = found[
-        found["field"].isin([*model.REPORT_KEY, "state", *fields]) & rules.quarantined(found, gone.assign(outcome=""))
-    ]
-    first = gone.drop_duplicates(model.REPORT_KEY).reset_index(drop=True)
-    first = first.loc[_among(first, replaced)].reset_index(drop=True)
-    stated, faults = first[fields[0]], mapping.Faults()
-    silent = (first[fields] == "").all(axis=1)
-    for other in _DATES:
-        stated = stated.where(~silent | (stated != ""), first[other])
-    first = mapping.with_dates(bundle, first.assign(**{fields[0]: stated}), faults)
-    rejects = pd.concat([vital, faults.rejects(first)], ignore_index=True)
-    return first.loc[~rules.quarantined(first, rejects), _DATED], rejects
-
-
-_DATED: Final = [*model.REPORT_KEY, "posting_date", "period"]
-
-
-def _among(first: pd.DataFrame, replaced: pd.DataFrame) -> np.ndarray:
-    """The versions that replace a journal."""
-    mine = set(replaced[[*versions.CLAIM, "by_version"]].itertuples(index=False, name=None))
-    return np.array([key in mine for key in first[model.REPORT_KEY].itertuples(index=False, name=None)], dtype=bool)
-
-
 def _claims(before: Before, gone: pd.DataFrame) -> Claims:
     """The claims of the report versions that count, without those that this file withdraws."""
     free = set(gone[versions.REPORT].itertuples(index=False, name=None))
@@ -233,31 +204,6 @@ def _claims(before: Before, gone: pd.DataFrame) -> Claims:
         return found.loc[[row in now and row[:2] not in free for row in rows]]
 
     return claims
-
-
-def _voided(replaced: pd.DataFrame, held: pd.DataFrame) -> tuple[str, ...]:
-    refused = replaced[(replaced["state"] == "rejected").to_numpy(dtype=bool)]
-    bad = set(held[model.REPORT_KEY].itertuples(index=False, name=None))
-    rows = refused[[*versions.CLAIM, "by_version", "journal_key"]].itertuples(index=False, name=None)
-    return tuple(sorted(row[3] for row in rows if row[:3] not in bad))
-
-
-def _reversals(
-    bundle: mapping.Bundle, replaced: pd.DataFrame, dates: pd.DataFrame, content: Content
-) -> journal.Journals | None:
-    """Reversals of the booked journals that versions with a posting date replace."""
-    booked = replaced[replaced["state"] == "posted"].merge(
-        dates.rename(columns={
-            "company": "claim_company", "report_id": "claim_report", "report_version": "by_version",
-            "posting_date": "to_date", "period": "to_period",
-        }), how="inner", on=[*versions.CLAIM, "by_version"], validate="m:1",
-    )  # fmt: skip
-    if not len(booked):
-        return None
-    order = [*versions.CLAIM, "report_version", "currency", "belongs_to", "journal_key"]
-    booked = booked.sort_values(order, ignore_index=True)
-    corrections = booked[["by_version", "to_date", "to_period"]].set_axis(reversal.CORRECTION_COLUMNS, axis=1)
-    return reversal.build(bundle, booked[versions.JOURNAL_COLUMNS], corrections, content(booked))
 
 
 def _with_versions_of(lines: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
@@ -282,12 +228,16 @@ def _journals(
     A report that cannot be mapped, balanced or rendered is rejected with all of them.
     """
     applied = mapping.apply(bundle, accepted)
-    lines, parts = journal.only(applied.lines, applied.parts, ~rules.quarantined(applied.lines, applied.rejects))
-    late = [applied.rejects]
+    mapped = applied.lines.loc[~rules.quarantined(applied.lines, applied.rejects)]
+    dated, closed = corrections.correction_dates(bundle, mapped, replaced)
+    dated = pd.concat([withdrawals, dated], ignore_index=True)
+    late = [applied.rejects, closed]
+    lines, parts = journal.only(applied.lines, applied.parts, ~rules.quarantined(applied.lines, pd.concat(late)))
     while True:
         made = journal.build(bundle, lines, parts)
         late.append(made.rejects)
-        both = _with_reversals(bundle, made, lines, pd.concat(late), replaced, withdrawals, before.content)
+        dated = dated.loc[~rules.quarantined(dated, pd.concat(late))]
+        both = _with_reversals(made, corrections.reversals(bundle, replaced, dated, before.content))
         unfit = pd.concat([
             _of_reports(both, render.check(profile, bundle, *_of_target(bundle, both, target)[:2]))
             for target, profile in bundle.targets.items()
@@ -296,9 +246,7 @@ def _journals(
         late.append(unfit)
         if unfit.empty:
             return both, pd.concat(late, ignore_index=True)
-        bad = pd.concat(late)
-        lines, parts = journal.only(lines, parts, ~rules.quarantined(lines, bad))
-        withdrawals = withdrawals.loc[~rules.quarantined(withdrawals, bad)]
+        lines, parts = journal.only(lines, parts, ~rules.quarantined(lines, pd.concat(late)))
 
 
 def _over_period(bundle: mapping.Bundle, journals: journal.Journals, before: Before) -> pd.DataFrame:
@@ -316,15 +264,8 @@ def _over_period(bundle: mapping.Bundle, journals: journal.Journals, before: Bef
     return faults.rejects(heads.assign(line_no=0, source_row=0))
 
 
-def _with_reversals(
-    bundle: mapping.Bundle, made: journal.Journals, lines: pd.DataFrame, late: pd.DataFrame, replaced: pd.DataFrame,
-    withdrawals: pd.DataFrame, content: Content,
-) -> journal.Journals:  # fmt: skip
+def _with_reversals(made: journal.Journals, reversals: journal.Journals | None) -> journal.Journals:
     """The journals with the reversals of what their reports and the withdrawn ones replace, the reversals first."""
-    if not len(replaced):
-        return made
-    good = lines.loc[~rules.quarantined(lines, late), _DATED].drop_duplicates(model.REPORT_KEY)
-    reversals = _reversals(bundle, replaced, pd.concat([withdrawals, good], ignore_index=True), content)
     if reversals is None:
         return made
     headers, booked, lineage = (

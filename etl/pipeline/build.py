@@ -67,7 +67,8 @@ def _build_one(context: Context, landing: Landing) -> None:
     if context.store.landing(context.feed_id, landing.sha256).state not in _OPEN:
         return  # another run has built it while we looked; what we saw of the past may be its own work
     if found.state == decide.HELD:
-        facts = {"held": found.unusual, "name": landing.name, "run_id": context.run_id}
+        facts: dict[str, Any] = {"held": found.unusual, "name": landing.name, "run_id": context.run_id}
+        facts |= {"control": dict(found.raw.control)}
         context.store.set_landing(context.feed_id, landing.sha256, state="held", reason="VOLUME", totals=facts)
         return
     _record(context, landing, found)
@@ -117,7 +118,7 @@ def _record(context: Context, landing: Landing, found: decide.Decision) -> None:
             code_version(), booked.outcomes, booked.rejects, pd.concat(journals, ignore_index=True),
             pd.concat(members or [pd.DataFrame(columns=["batch_id", "journal_key"])], ignore_index=True),
             pd.DataFrame(batches, columns=BATCH_COLUMNS), booked.reports, booked.invoices, found.state,
-            booked.voided,
+            booked.voided, booked.known,
         )
     )  # fmt: skip
 

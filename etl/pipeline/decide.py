@@ -86,7 +86,7 @@ def _before(context: Context, landing: Landing | None) -> booking.Before:
     def content(headers: pd.DataFrame) -> reversal.Content:
         return sealed_content(context, headers)
 
-    known = context.store.known_versions(system, [landing.sha256] if landing else [])
+    known = context.store.known_versions(system, (context.feed_id, landing.sha256) if landing else None)
     seq = landing.seq if landing else int(known["seq"].max() if len(known) else 0) + 1
     return booking.Before(seq, known, claims, journals, content, lambda: context.store.rounding(system))
 

@@ -30,6 +30,11 @@ AMOUNTS: Final = {
     "untaxed": "gross less tax", "reclaimable_tax": "the reclaimable tax",
     "non_reclaimable_tax": "tax less reclaimable tax",
 }  # fmt: skip
+_MADE_OF: Final = {
+    "gross": ("gross_minor",), "net": ("gross_minor", "reclaimable_tax_minor"), "untaxed": ("gross_minor", "tax_minor"),
+    "tax": ("tax_minor",), "reclaimable_tax": ("reclaimable_tax_minor", "tax_minor"),
+    "non_reclaimable_tax": ("tax_minor", "reclaimable_tax_minor"),
+}  # fmt: skip
 # Lines that no rule of a mapping writes and that come from no expense line alone.
 OWN: Final = {
     "rounding": "what the conversion of the other lines left over",
@@ -203,6 +208,8 @@ def _rule(context: Context, replay: Replay, rule: int, at: int) -> Facts:
         return {"rule": f"{where}: {told['purpose']}", "why": [f"the cost is borne by {line['bearer'].iat[0]}"]}
     where = f"{bundle.journal.file} line {bundle.journal.line('lines', rule)}"
     why = [f"amount: {AMOUNTS[told['amount']]}, on the {told['side']} side"]
+    why += _rated(context, line, told["amount"])
+    why += _added(context, replay, told["amount"], int(line["source_row"].to_numpy(dtype=np.int64)[0]))
     if told.get("books") == "bearer":
         line = line.assign(company=line["bearer"])
     if "allocate" in told:
@@ -212,3 +219,23 @@ def _rule(context: Context, replay: Replay, rule: int, at: int) -> Facts:
             steps = trace.expression(bundle, ("lines", rule, name), told[name], line)
             why += [f"{name}: {step}" for step in steps]
     return {"rule": f"{where}: {told['purpose']}", "why": why}
+
+
+def _added(context: Context, replay: Replay, amount: str, row: int) -> list[str]:
+    """The fields of an amount that the source gives in several columns, with what stands in each."""
+    fields, cells = context.bundle.source["fields"], replay.raw.loc[row]
+    return [
+        f"{name}: " + " + ".join(f"{column} {cells[column] or '(empty)'}" for column in fields[name]["sum"])
+        for name in _MADE_OF[amount]
+        if "sum" in fields.get(name, {})
+    ]
+
+
+def _rated(context: Context, line: pd.DataFrame, amount: str) -> list[str]:
+    """The rate that a line states, where its tax goes by it."""
+    rate, currency = str(line["tax_rate_pct"].iat[0]), str(line["document_currency"].iat[0])
+    if amount == "gross" or "tax_rate" not in context.bundle.journal or not rate:
+        return []
+    where = f"{context.bundle.journal.file} line {context.bundle.journal.line('tax_rate')}"
+    tax = money.text_of(int(line["tax_minor"].to_numpy(dtype=np.int64)[0]), currency)
+    return [f"{where}: the line states a tax rate of {rate} %, its tax is {tax} {currency}"]

@@ -14,7 +14,7 @@ from etl.pipeline.inquire import records
 from etl.pipeline.mode import kept_back
 from etl.pipeline.summary import feed_summary
 from etl.pipeline.verify import anchor
-from etl.reconcile import DECIDED_COLUMNS, OUTCOME_COLUMNS, Reconciliation, claims, explained, shifts
+from etl.reconcile import DECIDED_COLUMNS, OUTCOME_COLUMNS, Reconciliation, claims, explained, gaps, shifts
 from etl.reconcile import reconcile as compare
 from etl.store import Batch
 from validations import schemas
@@ -70,8 +70,17 @@ def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period
     return compare(
         outcomes[OUTCOME_COLUMNS], expected, journals[model.JOURNAL_COLUMNS],
         pd.concat(lines or [empty], ignore_index=True),
-        members, _erp_lines(context, journals, period), at, hours,
+        members, _erp_lines(context, journals, period), at, hours, [] if period else _missing(context),
     )  # fmt: skip
+
+
+def _missing(context: Context) -> list[tuple[str, str, str]]:
+    """The gaps in the numbers of the source's files; a rejected file has not come."""
+    use = context.bundle.feed["source"].get("sequence")
+    if use is None:
+        return []
+    came = context.store.landings(context.feed_id, ("built", "duplicate", "held"))
+    return list(gaps((one.totals.get("control", {}).get(use["number"], "") for one in came), use.get("accepted", ())))
 
 
 def _expected(context: Context, outcomes: pd.DataFrame, journals: pd.DataFrame, period: str) -> pd.DataFrame:

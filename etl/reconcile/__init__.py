@@ -16,6 +16,7 @@ What is compared
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,7 @@ from etl.reconcile import breaks as find
 from etl.reconcile.book import Book, Flags, Ints, open_book, same_cell
 from etl.reconcile.breaks import BREAK_COLUMNS, CODES, KINDS, MEMBER_COLUMNS, OUTCOME_COLUMNS
 from etl.reconcile.claims import CLAIM_COLUMNS, DECIDED_COLUMNS, SHIFT_COLUMNS, claims, shifts
+from etl.reconcile.sequence import gaps
 
 MATCHED: Final = "matched"
 EXPLAINED: Final = ("IN_FLIGHT",)
@@ -51,7 +53,7 @@ STAGES: Final = (
 __all__ = [
     "BREAK_COLUMNS", "BUCKETS", "CLAIM_COLUMNS", "CODES", "DECIDED_COLUMNS", "DOCUMENT_COLUMNS", "EXPLAINED", "KINDS",
     "MATCHED", "MEMBER_COLUMNS", "OUTCOME_COLUMNS", "SHIFT_COLUMNS", "STAGES", "TOTAL_COLUMNS", "Reconciliation",
-    "claims", "explained", "reconcile", "shifts",
+    "claims", "explained", "gaps", "reconcile", "shifts",
 ]  # fmt: skip
 
 
@@ -98,13 +100,14 @@ def reconcile(
     erp_lines: pd.DataFrame,
     as_of: str,
     overdue_hours: int,
+    missing: Sequence[tuple[str, str, str]] = (),
 ) -> Reconciliation:
     """Compare landing receipts, journals and the ERP's lines as of one moment.
 
     In: OUTCOME_COLUMNS; CLAIM_COLUMNS, what must be booked; model.JOURNAL_COLUMNS; model.JOURNAL_LINE_COLUMNS;
     MEMBER_COLUMNS (a journal may have been in several batches, at most one of them not rejected);
-    model.ERP_LINE_COLUMNS; as_of in ISO UTC. All of one scope: the journals of every claim given. A void journal counts
-    only where the ERP has it all the same.
+    model.ERP_LINE_COLUMNS; as_of in ISO UTC; `gaps` of the source's numbers. All of one scope: the journals of every
+    claim given. A void journal counts only where the ERP has it all the same.
     """
     void = set(members.loc[members["state"] == "void", "journal_key"]) - set(erp_lines["journal_key"])
     journals, journal_lines, members = (
@@ -117,7 +120,7 @@ def reconcile(
     parts = [
         find.conservation(outcomes), find.membership(book, members), find.source(book, expected),
         find.answer_breaks(book, answers, live), find.unknown_documents(book), find.duplicates(book),
-        find.headers(book), find.currencies(book), find.amounts(book),
+        find.headers(book), find.currencies(book), find.amounts(book), find.sequence(missing),
     ]  # fmt: skip
     found = pd.concat(parts, ignore_index=True)
     breaks = find.finish(found, as_of)

@@ -5,6 +5,7 @@ j and u say which journal and which ERP document a break belongs to (-1: none), 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from etl.reconcile.book import Book, Ints, at, positions, same_cell
 # Code -> (severity, bucket of the document). The order says which code names the bucket when a document has several.
 KINDS: Final[dict[str, tuple[str, str]]] = {
     "CONSERVATION": ("S1", "conservation"),
+    "SEQUENCE_GAP": ("S1", "sequence gap"),
     "DUPLICATE_IN_ERP": ("S1", "duplicate in ERP"),
     "MISSING_IN_SOURCE": ("S1", "missing in source"),
     "STATE_CONTRADICTED": ("S1", "state contradicted"),
@@ -105,6 +107,12 @@ def conservation(outcomes: pd.DataFrame) -> pd.DataFrame:
             currency=part["document_currency"], here=part["outcome"], amount_minor=abs(part["gross_minor"]),
         ))  # fmt: skip
     return pd.concat(found, ignore_index=True)
+
+
+def sequence(missing: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
+    """Numbers of the source's files that never came (`sequence.gaps`)."""
+    between = [f"{before} and {behind}" for _, before, behind in missing]
+    return raw("SEQUENCE_GAP", len(missing), detail=model.texts(between), value=model.texts([m[0] for m in missing]))
 
 
 def live_members(book: Book, members: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from etl.reconcile.breaks import moments
 
 # code -> (invariant, severity)
 CHECKS: Final = {
-    "SEQUENCE_GAP": ("I14", "S1"),
+    "BATCH_GAP": ("I14", "S1"),
     "REVERSAL_DIFFERS": ("I20", "S1"),
     "STUCK": ("I21", "S2"),
     "QUARANTINE_OLD": ("I22", "S3"),
@@ -34,7 +34,7 @@ def sequence(batches: pd.DataFrame) -> list[Finding]:
     for target, seqs in batches.groupby("target", dropna=False, sort=True)["seq"]:
         missing = sorted(set(range(1, int(seqs.max()) + 1)) - set(seqs))
         if missing:
-            found.append(("SEQUENCE_GAP", str(target), f"number {missing[0]} and {len(missing) - 1} more are missing"))
+            found.append(("BATCH_GAP", str(target), f"number {missing[0]} and {len(missing) - 1} more are missing"))
     return found
 
 

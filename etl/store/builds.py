@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from etl import model, transport
@@ -16,6 +16,7 @@ from etl.store import audit, frames, landings, reports
 from etl.store import tables as t
 
 OUTCOME_KEY: Final = [*model.REPORT_KEY, "document_currency"]
+DECIDED: Final = (model.ACCEPTED, model.WITHDRAWN)
 _OUTCOME: Final = [*OUTCOME_KEY, "outcome", "lines", "gross_minor", "content_hash", "business_hash"]
 # `totals` is JSON text; the store adds the sequence number per target and the state.
 BATCH_COLUMNS: Final = [
@@ -32,7 +33,8 @@ class Build:
     model.REJECT_COLUMNS. Both also need landing_sha256 when there is more than one landing. `journals`:
     model.JOURNAL_COLUMNS. `members`: batch_id, journal_key. `reports`: model.JOURNAL_REPORT_COLUMNS. `invoices`:
     model.INVOICE_COLUMNS of accepted reports. `batches`: BATCH_COLUMNS. `state` is the landings' next. `voided`: keys
-    of refused journals that an accepted version replaces.
+    of refused journals that an accepted version replaces. `known`: model.REPORT_KEY of the accepted and withdrawn
+    versions of its reports, as they were when it was decided.
     """
 
     feed_id: str
@@ -50,12 +52,14 @@ class Build:
     invoices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=model.INVOICE_COLUMNS, dtype="str"))
     state: str = "built"
     voided: tuple[str, ...] = ()
+    known: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=model.REPORT_KEY, dtype="str"))
 
 
 def record(connection: Connection, build: Build, at: str) -> bool:
     """Write what is not there yet; False when everything was. Raises ConflictError CONTENT_CHANGED.
 
-    Raises TransientError TARGET_BUSY when another build corrected the same journals meanwhile.
+    Raises TransientError TARGET_BUSY when another build decided versions of the same reports, or corrected the same
+    journals, meanwhile.
     """
     assert build.landings, "a build is of at least one landing"
     outcomes = _of_landing(build, build.outcomes)[["landing_sha256", *_OUTCOME]]
@@ -109,10 +113,29 @@ def _record_outcomes(
 
 
 def _insert_outcomes(connection: Connection, build: Build, outcomes: pd.DataFrame) -> None:
+    _refuse_overtaken(connection, build, outcomes)
     keys = _journal_keys(build, outcomes)
     stamp = {"feed_id": build.feed_id, "source_system": build.source_system, "run_id": build.run_id}
     rows = outcomes.reset_index(drop=True).assign(journal_key=keys, **stamp)
     transport.insert_frame(connection, t.outcome, rows)
+
+
+def _refuse_overtaken(connection: Connection, build: Build, outcomes: pd.DataFrame) -> None:
+    """A version that another build decided meanwhile of a report that this one books: it would have said otherwise.
+
+    Builds are sealed one at a time, so of two that saw nothing of each other the second one is told to start over.
+    """
+    booked = outcomes[outcomes["outcome"].isin(DECIDED)]
+    mine = set(booked[model.REPORT_KEY[:2]].itertuples(index=False, name=None))
+    known = set(build.known[model.REPORT_KEY].itertuples(index=False, name=None))
+    elsewhere = or_(t.outcome.c.feed_id != build.feed_id, t.outcome.c.landing_sha256.not_in(build.landings))
+    decided = select(*[t.outcome.c[name] for name in model.REPORT_KEY]).where(
+        t.outcome.c.source_system == build.source_system, t.outcome.c.outcome.in_(DECIDED), elsewhere
+    )
+    for part in frames.in_parts([report for _, report in mine]):
+        rows = connection.execute(decided.where(t.outcome.c.report_id.in_(part)))
+        if any(row[:2] in mine and tuple(row) not in known for row in rows):
+            raise TransientError("TARGET_BUSY", value="the store", detail="another run decided the same reports")
 
 
 def _journal_keys(build: Build, outcomes: pd.DataFrame) -> pd.Series:
@@ -148,6 +171,7 @@ def _changed_outcomes(
 
 def _move_outcomes(connection: Connection, build: Build, sha256: str, rows: pd.DataFrame) -> None:
     """Quarantined versions get the outcome and run of this build; one statement each, they are the few."""
+    _refuse_overtaken(connection, build, rows)
     keys = _journal_keys(build, rows)
     names = [*OUTCOME_KEY, "outcome"]
     for row, key in zip(rows[names].itertuples(index=False, name=None), keys, strict=True):

@@ -23,7 +23,9 @@ KNOWN_COLUMNS: Final = [
 ]  # fmt: skip
 
 
-def known_versions(connection: Connection, source_system: str, except_landings: Sequence[str] = ()) -> pd.DataFrame:
+def known_versions(
+    connection: Connection, source_system: str, except_landing: tuple[str, str] | None = None
+) -> pd.DataFrame:  # fmt: skip
     """The decided report versions of a source system, KNOWN_COLUMNS, in order of report, version and currency.
 
     Accepted and withdrawn ones, and duplicates that came with a version of their own, each once; `seq` is the place
@@ -37,8 +39,8 @@ def known_versions(connection: Connection, source_system: str, except_landings: 
     new = o.outcome.in_([model.ACCEPTED, model.WITHDRAWN]) | ((o.outcome == model.DUPLICATE) & ~accepted)
     landed = (t.landing.c.feed_id == o.feed_id) & (t.landing.c.sha256 == o.landing_sha256)
     statement = select(*columns, seq).join(t.landing, landed).where(o.source_system == source_system, new)
-    if except_landings:
-        statement = statement.where(o.landing_sha256.not_in(except_landings))
+    if except_landing is not None:
+        statement = statement.where((o.feed_id != except_landing[0]) | (o.landing_sha256 != except_landing[1]))
     found = frames.read(connection, statement.group_by(*columns))
     return found.sort_values(KNOWN_COLUMNS, ignore_index=True)
 

@@ -105,13 +105,13 @@ class Store:
 
     # --- builds
 
-    def known_versions(self, source_system: str, except_landings: Sequence[str] = ()) -> pd.DataFrame:
+    def known_versions(self, source_system: str, except_landing: tuple[str, str] | None = None) -> pd.DataFrame:
         """Decided versions: report key, document_currency, outcome, content_hash, business_hash, journal_key, seq.
 
-        `except_landings` leaves out what a landing under work was itself accepted for earlier.
+        `except_landing` (feed_id, sha256) leaves out what a landing under work was itself accepted for earlier.
         """
         with self._read() as connection:
-            return reports.known_versions(connection, source_system, except_landings)
+            return reports.known_versions(connection, source_system, except_landing)
 
     def report_journals(self, source_system: str, report_ids: Sequence[str]) -> pd.DataFrame:
         """Every journal that holds some report ids: model.JOURNAL_COLUMNS, and its last batch_id and state there."""
@@ -137,7 +137,7 @@ class Store:
         """Record a build, all or nothing; False when everything was recorded before.
 
         Raises ConflictError CONTENT_CHANGED (an id with other content, a journal in another live batch) and
-        TransientError TARGET_BUSY (another run accepted the same report versions meanwhile: build again).
+        TransientError TARGET_BUSY (another run decided the same reports meanwhile: build again).
         """
         with self._write(alone=True) as connection:
             return builds.record(connection, build, self._clock())

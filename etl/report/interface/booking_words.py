@@ -74,6 +74,12 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "reclaimable": ("Reclaimable tax", "可抵扣税额"),
     "reclaimable.table": ("the percentage in table {table}", "按表 {table} 的百分比"),
     "reclaimable.field": ("{field} as the source states it", "按来源给出的 {field}"),
+    "tax_rate": ("Stated tax rate", "所列税率"),
+    "tax_rate_is": (
+        "a line that states its tax rate (tax_rate_pct) is taxed by it; a tax stated as well may differ by {tolerance}"
+        " minor units (TAX)",
+        "明细列有税率（tax_rate_pct）的按该税率计税；若同时列有税额，差异不得超过 {tolerance} 个最小货币单位（TAX）",
+    ),
     "taxes": ("Taxes of a tax code", "税码所含税种"),
     "taxes_is": (
         "tables/{file} has a row for each tax of a code (key {key}); {amount}",

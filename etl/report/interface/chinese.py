@@ -75,6 +75,7 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "CURRENCY": ("不是 ISO 4217 币种。", _CORRECT),
     "TAX": ("税额与金额不符。", _CORRECT),
     "SPLIT": ("分摊各部分不成整体。", _CORRECT),
+    "TAX_RATE": ("税率不可用。", _CORRECT),
     "SUM": ("来源中应当相加的列不相符。", _CORRECT),
     "REPORT_TOTAL": ("明细之和与报销单总额不符。", _CORRECT),
     "DATE": ("字段不是约定格式的日期。", _CORRECT),
@@ -83,6 +84,10 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "RATE": ("当日没有汇率。", "在汇率表中补充汇率，然后重新运行接口。"),
     "RATE_VALUE": ("汇率不可用。", _CORRECT),
     # --- report: mapping and references
+    "COMPANY_LEFT": (
+        "该法人主体已不在本接口中，其账套中的凭证需要冲销。",
+        "把该法人主体加回接口后重新运行，或由财务在 ERP 中冲销。",
+    ),
     "COMPANY": ("不是本接口的法人主体。", "在接口中增加该法人主体，或让发送方停止导出。"),
     "MAPPING_GAP": ("对照表中没有对应的行。", _TABLE),
     "SUSPENSE_LIMIT": (
@@ -134,7 +139,7 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
         "审计链不再成立。",
         "停止。有人手工改动了控制库，或控制库被恢复；与备份比较，见 docs/operations.md 的 verify 一节。",
     ),
-    "SEQUENCE_GAP": ("批次序号不连续。", "停止。控制库中缺少批次，或控制库被恢复；见 docs/operations.md 的冲突一节。"),
+    "BATCH_GAP": ("批次序号不连续。", "停止。控制库中缺少批次，或控制库被恢复；见 docs/operations.md 的冲突一节。"),
     "MANIFEST_DIFFERS": ("目标处的批次与封存的不同。", "停止。查明谁改动了目标的行；不再发送。"),
     "REVERSAL_DIFFERS": ("凭证与其冲销不能抵消。", "这是 claimpost 的缺陷：请报告。"),
     "STUCK": ("批次停留过久。", "再次运行该数据流；若仍停留，查看上次运行的错误。"),
@@ -158,6 +163,10 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "IN_FLIGHT": ("已送达，在约定时间内尚无回执。", "等待回执。"),
     "UNKNOWN_OUTCOME": ("已送达，超过约定时间仍无回执。", "询问 ERP；未经询问不要重发。"),
     "REJECTED_BY_ERP": ("ERP 拒绝。", "在 ERP 中更正其指出的问题，同一批次可再次导入。"),
+    "SEQUENCE_GAP": (
+        "来源的文件编号不连续，缺少文件。",
+        "请发送方补发缺少的文件；若该编号本无文件，在接口的 source.sequence.accepted 中列出。",
+    ),
     "MISSING_IN_SOURCE": ("ERP 中有带我方标记而非我方生成的凭证。", "查明何人录入。"),
     "DUPLICATE_IN_ERP": ("ERP 中同一凭证出现多次。", "在 ERP 中冲销多余的一张。"),
     "AMOUNT_DIFFERS": ("金额与 ERP 不同。", _ERP),

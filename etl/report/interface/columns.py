@@ -53,6 +53,7 @@ def _file(source: Mapping[str, Any], say: Words) -> Iterator[Row]:
     yield say("complete"), say(source["complete"], seconds=source.get("settle_seconds", _SETTLE_SECONDS))
     yield say("release"), say(source["release"])
     yield say("repeated"), say(f"repeated.{source.get('repeated_content', 'duplicate')}")
+    yield say("sequence"), source.get("sequence", {}).get("number", "")
     yield say("files_max"), f"{int(source.get('files_per_run_max', _FILES_PER_RUN_MAX)):,}"
     yield say("wait"), say("minutes", count=source["wait_minutes"]) if "wait_minutes" in source else ""
 
@@ -208,6 +209,7 @@ def form(field: Field, plan: Plan, say: Words) -> str:
         model.INTEGER: say("decimals", count=field.decimals) if field.decimals else "",
         model.CURRENCY: say("iso_currency"),
         model.RATE: say("positive_decimal"),
+        model.PERCENT: say("percent_format"),
     }
     aliases = (say("alias", text=text, code=code) for text, code in (field.aliases or {}).items())
     flags = (say(name) for name in ("upper", "nfkc") if getattr(field, name))

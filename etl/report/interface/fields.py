@@ -35,6 +35,7 @@ MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
     "document_currency": ("currency of the receipt", "原币币种"),
     "gross_minor": ("amount with tax", "含税金额"),
     "tax_code": ("tax code", "税码"),
+    "tax_rate_pct": ("tax rate that the line states, in percent", "明细所列税率（%）"),
     "tax_minor": ("tax in the amount", "税额"),
     "reclaimable_tax_minor": ("tax that can be reclaimed", "可抵扣税额"),
     "rate": ("exchange rate", "汇率"),

@@ -92,6 +92,9 @@ def _taxes(journal: Mapping[str, Any], bundle: Bundle, say: Words) -> Iterator[R
         if "when" in reclaimable:
             text = say("only_when", text=text, condition=condition(reclaimable["when"], say))
         yield say("reclaimable"), text, say.where(bundle.journal, "reclaimable_tax")
+    if "tax_rate" in journal:
+        text = say("tax_rate_is", tolerance=journal["tax_rate"]["tolerance_minor"])
+        yield say("tax_rate"), text, say.where(bundle.journal, "tax_rate")
     if "taxes" in journal:
         taxes = journal["taxes"]
         amount = say(f"taxes.{taxes['amount']}")

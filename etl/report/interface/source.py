@@ -82,6 +82,8 @@ def _origin(field: Field, say: Words) -> str:
         return say("from.file", group=field.group)
     if field.template:
         return say("from.template", template=field.template)
+    if field.adds:
+        return say("from.sum", columns=say.listed(field.columns))
     if field.first_of:
         text = say("from.first_of", columns=say.listed(field.first_of))
         return say.also([text, say("from.braces") if any("{" in one for one in field.first_of) else ""])

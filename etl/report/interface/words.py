@@ -98,6 +98,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "limit.rows": ("{count} rows", "{count} 行"),
     "limit.field_characters": ("{count} characters in a field", "每个字段 {count} 个字符"),
     "limit.depth": ("{count} levels of nesting", "嵌套 {count} 层"),
+    "sequence": ("Files are numbered without gaps by", "文件编号连续，编号取自"),
     "columns": ("Columns of the file", "文件的列"),
     "layouts": (
         "The file may have any of {count} headers; every other header is refused.",
@@ -153,6 +154,8 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "kind.integer": ("whole number", "整数"),
     "kind.currency": ("currency", "币种"),
     "kind.rate": ("rate", "汇率"),
+    "kind.percent": ("percentage", "百分比"),
+    "percent_format": ("13 or 13%", "13 或 13%"),
     "kind.number": ("number", "数值"),
     "iso_currency": ("ISO 4217", "ISO 4217"),
     "positive_decimal": ("a decimal above 0", "大于 0 的小数"),
@@ -185,6 +188,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "row by row the first that is filled: {columns}",
         "逐行取以下首个非空者：{columns}",
     ),
+    "from.sum": ("the sum of the columns {columns}", "以下各列之和：{columns}"),
     "from.braces": (
         "a text with braces is filled when the columns in them are",
         "含花括号的文本在其各列均非空时视为非空",
