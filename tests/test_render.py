@@ -49,6 +49,14 @@ def test_zero_can_be_written_where_the_erp_wants_it(tmp_path: Path) -> None:
     assert '"45.00","0.00","45.00","0.00"' in text
 
 
+def test_every_date_of_a_journal_is_written_in_the_profiles_pattern(tmp_path: Path) -> None:
+    dates = 'own: {field: original_date}\n  bill: {field: document_date, date: "%d.%m."}\n  base_cr:'
+    gl = GL.replace('"%Y-%m-%d"', '"%Y%m%d"').replace("base_cr:", dates)
+    text = written(bundle(tmp_path, gl=gl), "gross_minor\n 4500")
+
+    assert '"1","20260210","6602","45.00",,"45.00","20260210","' in text
+
+
 def test_b105_a_key_too_long_or_missing_holds_the_report_and_is_never_cut(tmp_path: Path) -> None:
     counter = "company,payer,account\nC1,EMPLOYEE,22410001\nC1,CARD,\n"
     books = bundle(tmp_path, counter=counter)
