@@ -63,7 +63,7 @@ def import_folder(folder: Path, books: Books, *, refuse_duplicates: bool = False
     """Take every finished file. Out: counts of files, journals posted and refused, per code, and lines.
 
     answered_again: files whose batch was posted by an earlier run. conflicts: batches that came again with other
-    content; the first content stays in force and is answered again.
+    content; the first content stays in force and is answered again. unknown: names of files of no form that it knows.
     """
     tally = _Tally()
     with closing(open_ledger(folder)) as ledger:
@@ -71,6 +71,8 @@ def import_folder(folder: Path, books: Books, *, refuse_duplicates: bool = False
             with suppress(FileNotFoundError):  # another run took it
                 content = path.read_bytes()
                 form = form_of(path.name, content)
+                if form is None or not form.knows(content):
+                    tally.unknown.append(path.name)
                 if form is None or not form.waits(content):
                     continue
                 batch_id = path.name.removesuffix(form.ending)
@@ -80,7 +82,8 @@ def import_folder(folder: Path, books: Books, *, refuse_duplicates: bool = False
                 if not form.in_place:
                     _move(path, folder / "taken", content)
     totals = {name: tally.counts[name] for name in ("files", "posted", "lines", "rejected", "answered_again")}
-    return {**totals, "rejected_by_code": dict(sorted(tally.codes.items())), "conflicts": tally.conflicts}
+    lists = {"conflicts": tally.conflicts, "unknown": tally.unknown}
+    return {**totals, "rejected_by_code": dict(sorted(tally.codes.items())), **lists}
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class _Tally:
     counts: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     conflicts: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 def _finished(folder: Path) -> list[Path]:
