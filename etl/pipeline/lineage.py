@@ -239,7 +239,8 @@ def _target(context: Context, batch: Batch) -> OutputDataset:
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.facet_v2 import column_lineage_dataset, output_statistics_output_dataset
 
-    profile, entry = context.profile(batch.target), context.target_entry(batch.target)
+    profile: Any = context.profile(batch.target)
+    entry = context.target_entry(batch.target)
     namespace, name = _place(context, batch, profile, entry)
     source = _batch_name(context, batch)
     fields = {
