@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -306,14 +307,21 @@ def mapping_check(as_json: bool) -> None:
 
     folder = config.settings().mappings
     problems = mapping.check(folder)
-    if as_json:
-        _print_json({"mappings": str(folder), "problems": [{"code": p.code, **_facts(p)} for p in problems]})
-    else:
-        for problem in problems:
-            _show_error(problem)
-        names = ", ".join(mapping.feed_names(folder))
-        click.echo(f"{len(problems)} problems." if problems else f"All feeds can be used: {names}.", err=bool(problems))
+    _show_problems(problems, as_json, mappings=str(folder))
+    if not problems and not as_json:
+        click.echo(f"All feeds can be used: {', '.join(mapping.feed_names(folder))}.")
     sys.exit(3 if problems else 0)
+
+
+def _show_problems(problems: Sequence[ClaimpostError], as_json: bool, **facts: object) -> None:
+    """Every problem and how many there are, or all as one object with the facts beside them."""
+    if as_json:
+        _print_json({**facts, "problems": [{"code": one.code, **_facts(one)} for one in problems]})
+        return
+    for problem in problems:
+        _show_error(problem)
+    if problems:
+        click.echo(f"{len(problems)} problems.", err=True)
 
 
 @mapping.command("schema")
@@ -335,7 +343,10 @@ def mapping_cases(feed: str, rewrite: bool, as_json: bool) -> None:
     from etl.pipeline import cases
 
     folder = config.settings().mappings
-    found = cases.read(folder, feed)
+    found, problems = cases.judged(folder, feed)
+    if problems:
+        _show_problems(problems, as_json, cases=len(found))
+        sys.exit(3)
     wrong = list(cases.differences(mapping.load(folder, feed), folder, found))
     if as_json:
         _print_json({"cases": len(found), "different": [{"case": one.path.name, "now": now} for one, now in wrong]})
@@ -422,3 +433,7 @@ def _progress(quiet: bool) -> Any:
     from etl import console
 
     return console.progress(quiet)
+
+
+if __name__ == "__main__":
+    main(prog_name="claimpost")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -58,7 +59,7 @@ def show_run(result: Mapping[str, Any]) -> None:
     if result["kept_back"]:
         _OUT.print(f"Shadow: {len(result['kept_back']):,} sealed batches are kept back; they were delivered nowhere.")
     if result["nothing_new"]:
-        _OUT.print("Nothing new: everything found here was loaded before.")
+        _say(f"Nothing new: {result['nothing_taken'] or 'everything found here was loaded before'}.")
     if result["strangers"]:
         _OUT.print(
             f"The ERP answered for {result['strangers']:,} journals that are in no such batch: see `claimpost show`."
@@ -94,11 +95,20 @@ def _show_suspense(result: Mapping[str, Any]) -> None:
         _OUT.print(f"{words} to the tables, then book them off in the ERP.", markup=False, soft_wrap=True)
 
 
+REFUSED_LINES = 10
+
+
 def show_preview(result: Mapping[str, Any]) -> None:
     """What a dry run would post, and where its files lie."""
     _show_outcomes(result)
+    for one in result["refused"][:REFUSED_LINES]:
+        line = f" line {one['line_no']}" if one["line_no"] else ""
+        _say(f"  {one['company']} {one['report_id']}{line}: {one['code']}", one["reason"])
+    if result["refused_all"] > REFUSED_LINES:
+        _say(f"  ... and {result['refused_all'] - REFUSED_LINES:,} more: `--json` lists them.")
     for one in result["batches"]:
-        made = f"{one['journals']:,} journals, {one['lines']:,} lines, {money_text(one['debit'])}"
+        debit = ", ".join(money_text(one["debit"]).splitlines())
+        made = f"{one['journals']:,} journals, {one['lines']:,} lines, {debit}"
         _OUT.print(f"  {one['batch_id']}: {made}  {one['file']}", markup=False, soft_wrap=True)
     _OUT.print(f"Dry run: {result['journals']:,} journals would be posted; nothing was landed, recorded or sent.")
 
@@ -226,14 +236,32 @@ def _shown(name: str, value: object) -> str:
     return masking.masked(str(value)) if name in masking.FREE_TEXT | masking.JOURNAL_TEXT else str(value)
 
 
+FOLDED_MAX = 3  # columns that can be read when their cells are folded
+
+
 def _show_rows(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         _OUT.print(f"{name}: none", markup=False)
         return
-    table = Table(title=name, title_justify="left")
     shown = [column for column in rows[0] if any(row[column] not in ("", 0) for row in rows)]
+    cells = [[_shown(column, row[column]) for column in shown] for row in rows]
+    widths = [max(cell_len(text) for text in column) for column in zip(shown, *cells, strict=True)]
+    if len(shown) > FOLDED_MAX and sum(widths) + 3 * len(shown) + 1 > _OUT.width:
+        _show_blocks(name, shown, cells)
+        return
+    table = Table(title=name, title_justify="left")
     for column in shown:
         table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(_shown(column, row[column]).replace("[", r"\[") for column in shown))
+    for texts in cells:
+        table.add_row(*(text.replace("[", r"\[") for text in texts))
     _OUT.print(table)
+
+
+def _show_blocks(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows that are too wide for a table: each as a block, one line for each cell that is filled."""
+    wide = max(map(len, columns), default=0)
+    for number, texts in enumerate(rows, 1):
+        _OUT.print(f"\n{name} {number} of {len(rows)}", markup=False)
+        for column, text in zip(columns, texts, strict=True):
+            if text not in ("", "0"):
+                _OUT.print(f"  {column:<{wide}}  {text}", markup=False, soft_wrap=True)

@@ -31,7 +31,7 @@ Finding = tuple[int, str]  # line, what is wrong
 ANY: Final = "*"
 TABLE_ROWS_MAX: Final = 200_000
 VALIDITY: Final = ("valid_from", "valid_to")
-_EVER: Final = ("0001-01-01", "9999-12-31")
+EVER: Final = ("0001-01-01", "9999-12-31")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _grouped(
         found.extend((line, fault) for fault in faults)
         if not faults:
             named = dict(zip(header, cells, strict=True))
-            row = Row(named.get("valid_from") or _EVER[0], named.get("valid_to") or _EVER[1], named, line)
+            row = Row(named.get("valid_from") or EVER[0], named.get("valid_to") or EVER[1], named, line)
             grouped.setdefault(tuple(named[k] for k in key), []).append(row)
     return grouped
 
@@ -165,7 +165,7 @@ def _row_faults(header: Sequence[str], cells: Sequence[str], key: Sequence[str])
     for part in (named[k] for k in key):
         if ANY in part and part != ANY:
             yield f"{part!r} never matches: only a cell that is {ANY} alone matches anything"
-    valid_from, valid_to = named.get("valid_from") or _EVER[0], named.get("valid_to") or _EVER[1]
+    valid_from, valid_to = named.get("valid_from") or EVER[0], named.get("valid_to") or EVER[1]
     if not (_is_date(valid_from) and _is_date(valid_to) and valid_from <= valid_to):
         yield f"validity {valid_from!r} to {valid_to!r} is no period of ISO dates"
 

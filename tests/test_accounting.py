@@ -302,16 +302,44 @@ def test_fixed_parts_beyond_the_amount_hold_the_report(tmp_path: Path) -> None:
         (
             "percent",
             "TAXI,1,50,A\nTAXI,2,49.99,B\n",
-            "phone.csv line 3: the parts of TAXI on 0001-01-01 add up to 99.99 %",
+            "phone.csv line 3: the parts of TAXI add up to 99.99 %",
         ),
-        ("weight", "TAXI,1,0,A\n", "phone.csv line 2: the parts of TAXI on 0001-01-01 have no weight"),
-        ("fixed", "TAXI,1,5.00,A\n", "phone.csv line 2: the parts of TAXI on 0001-01-01 need one `rest`, there are 0"),
+        ("weight", "TAXI,1,0,A\n", "phone.csv line 2: the parts of TAXI have no weight"),
+        ("fixed", "TAXI,1,5.00,A\n", "phone.csv line 2: the parts of TAXI need one `rest`, there are 0"),
         ("weight", "TAXI,1,half,A\n", "phone.csv line 2: share 'half' is not a decimal of 0 or more"),
     ],
 )
 def test_parts_that_cannot_divide_are_refused_when_loaded(tmp_path: Path, by: str, rows: str, detail: str) -> None:
     with pytest.raises(ConfigurationError, match=detail):
         allocated(tmp_path, by, rows)
+
+
+@pytest.mark.parametrize(
+    ("periods", "when"),
+    [
+        (("2026-01-01,", "2026-01-02,"), " on 2026-01-01"),
+        ((",2026-01-31", ",2026-01-30"), " on 2026-01-31"),
+        (("2026-02-01,2026-02-28", ","), " before 2026-02-01"),
+    ],
+)
+def test_parts_that_are_no_whole_are_told_with_the_days_that_a_row_names(
+    tmp_path: Path, periods: tuple[str, str], when: str
+) -> None:
+    rows = "".join(f"TAXI,{part},50,A,{days}\n" for part, days in enumerate(periods, 1))
+    head = "expense_type,part,share,cost_center,valid_from,valid_to\n"
+    use = "{file: phone.csv, key: [expense_type], by: percent, set: [cost_center], valid_by: transaction_date}"
+
+    with pytest.raises(ConfigurationError, match=f"the parts of TAXI{when} add up to 50 %, not 100"):
+        with_tables(tmp_path, ALLOCATED.replace("{USE}", use), phone=head + rows)
+
+
+def test_parts_of_which_one_ends_are_no_whole_after_its_last_day(tmp_path: Path) -> None:
+    rows = "TAXI,1,50,A,,\nTAXI,2,50,B,,2026-01-31\n"
+    head = "expense_type,part,share,cost_center,valid_from,valid_to\n"
+    use = "{file: phone.csv, key: [expense_type], by: percent, set: [cost_center], valid_by: transaction_date}"
+
+    with pytest.raises(ConfigurationError, match="the parts of TAXI after 2026-01-31 add up to 50 %, not 100"):
+        with_tables(tmp_path, ALLOCATED.replace("{USE}", use), phone=head + rows)
 
 
 # --- one journal for several reports

@@ -70,6 +70,24 @@ def test_b03_gbk_bytes_declared_utf8_are_refused_with_the_line() -> None:
     assert ("ENCODING", 3) == refused(f"{HEADER}R1,Li,1.00\nR2,张三,2.00\n".encode("gbk"))
 
 
+HINT = ": ask the sender, and set format.encoding in the source mapping."
+
+
+@pytest.mark.parametrize(
+    ("content", "declared", "said"),
+    [
+        ("R1,张三,1.00\n".encode("gbk"), "utf-8", f"it could be windows-1252 or gb18030{HINT}"),
+        ("R1,Zoë,1.00\n".encode("latin-1"), "utf-8", f"it could be windows-1252{HINT}"),
+        ("R1,张三,1.00\n".encode(), "windows-1252", f"the bytes are UTF-8; it could be utf-8{HINT}"),
+        (b"R1,caf\x81\xff,1.00\n", "utf-8", "byte 0x81, invalid start byte. "),
+    ],
+)
+def test_b03_the_refusal_of_an_encoding_names_those_that_fit(content: bytes, declared: str, said: str) -> None:
+    with pytest.raises(FileRejected) as stopped:
+        read(HEADER.encode() + content, {**PLAIN, "encoding": declared})
+    assert said in str(stopped.value)
+
+
 @pytest.mark.parametrize("encoding", ["gb18030", "windows-1252", "cp949"])
 def test_b04_utf8_bytes_under_another_declared_encoding_are_refused(encoding: str) -> None:
     content = f"{HEADER}R1,Li,1.00\nR2,张三,2.00\n".encode()

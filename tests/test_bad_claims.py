@@ -87,6 +87,8 @@ CASES: dict[str, tuple[list[Line], dict[str, int]]] = {
     "B122 same line twice": ([claim(), claim()], {"LINE_REPEATED": 2}),
     "B122 equal lines of two numbers": (two(), {}),
     "B123 draft": ([claim(State="draft")], {"STATUS": 0}),
+    "B123 draft without an approval": ([claim(State="draft", Approved="", Approver="")], {"STATUS": 0}),
+    "B123 approved without a day": ([claim(Approved="")], {"MISSING": 1}),
     "B123 withdrawn": ([claim(State="withdrawn")], {"STATUS": 0}),
     "B125 unknown employee": ([claim(Employee="E404")], {"REFERENCE": 1}),
     "B125 left before the expense": ([claim(Employee="E9")], {"REFERENCE": 1}),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from claims import claim, deliver
 from click.testing import CliRunner, Result
 
 from etl.cli import EXIT_CODES, main
@@ -69,6 +73,79 @@ def test_people_see_tables_and_the_way_to_the_report(home: Path, tmp_path: Path)
     assert "Everything agrees." in claimpost("reconcile", "sample").stdout
     assert "reconciled" in claimpost("show", "batch", key).stdout
     assert "Nothing new" in claimpost("run", "sample", "--input", tmp_path / "delivery").stdout
+
+
+def test_what_is_too_wide_for_the_terminal_is_shown_cell_by_cell(home: Path, tmp_path: Path) -> None:
+    """80 columns: a table of twenty columns would have two characters for each."""
+    claimpost(
+        "run", "sample", "--input", deliver(tmp_path / "in", [claim(Report_ID="R1", Amount="1,5", Report_Total="1.50")])
+    )
+    told = claimpost("show", "report", "R1").stdout
+
+    assert "\nrejects 1 of 1\n" in told
+    assert "\n  code            MONEY\n" in told
+    assert "\n  reason          Amount '1,5' is not an amount (written like 1234.50).\n" in told
+    assert "journals: none" in told and "│" not in told
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "Nothing new: no file lies in {inbox}."),
+        (["notes.txt"], "Nothing new: in {inbox} lies notes.txt, no name of the feed (expenses_"),
+        (
+            [f"expenses_2026-02_00{number}.csv" for number in range(1, 8)],
+            "Nothing new: in {inbox} expenses_2026-02_001.csv, expenses_2026-02_002.csv, expenses_2026-02_003.csv, "
+            "expenses_2026-02_004.csv, expenses_2026-02_005.csv and 2 more must wait until both a file and its .ok are "
+            "there; then run it again.",
+        ),
+    ],
+)
+def test_a_run_that_takes_nothing_says_what_lies_at_the_source(home: Path, names: list[str], said: str) -> None:
+    inbox = home / "sample/inbox"
+    for name in names:
+        inbox.mkdir(parents=True, exist_ok=True)
+        (inbox / name).write_text("x")
+
+    assert said.replace("{inbox}", str(inbox)) in claimpost("run", "sample").stdout
+    dry = claimpost("run", "sample", "--dry-run", "--out", home / "out")
+    assert (3, True) == (dry.exit_code, said.replace("{inbox}", str(inbox))[13:-1] in dry.stderr)
+
+
+def test_a_file_that_has_not_settled_is_told_with_the_time_it_must_rest(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(PROJECT / "mappings", tmp_path / "mappings")
+    feed = tmp_path / "mappings/feeds/sample.yml"
+    feed.write_text(feed.read_text("utf-8").replace("complete: ok_file", "complete: settled"), "utf-8")
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(tmp_path / "mappings"))
+    deliver(home / "sample/inbox", [claim()])
+
+    assert "expenses_2026-02_001.csv must wait until they have not changed for 60 seconds" in (
+        claimpost("run", "sample").stdout
+    )
+
+
+def test_a_target_of_no_form_of_the_sandbox_erp_is_an_error(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(PROJECT / "mappings", tmp_path / "mappings")
+    profile = tmp_path / "mappings/targets/beancount.yml"
+    profile.write_text(profile.read_text("utf-8").replace('"{batch_id}.beancount"', '"{batch_id}.book"'), "utf-8")
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(tmp_path / "mappings"))
+    sample.write(tmp_path / "delivery", reports=30, seed=3)
+    done = claimpost("run", "sample", "--input", tmp_path / "delivery")
+
+    assert 5 == done.exit_code
+    assert ".book of target 'beancount': it knows bundled target profiles only." in done.stderr
+    assert "Take `simulator: yes` out of the feed" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["etl", "etl.cli"])
+def test_the_command_can_be_started_as_a_module(module: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("Usage: claimpost [OPTIONS] COMMAND [ARGS]...")
 
 
 @pytest.mark.parametrize(

@@ -392,6 +392,7 @@ MALFORMED: list[tuple[str, Spoil, str]] = [
     (KINGDEE, lambda content: content + b"\xff", "is not utf-8"),
     (SAP, cut, "it is cut off"),
     (SAP, swap("XBLNR", "XBLNR2"), "column XBLNR stands 0 times"),
+    (SAP, lambda content: content.replace(b",", b";"), "in its header; it is written with the delimiter ';', ',' was"),
     (SAP, swap("STAMNO", "STATUS"), "column STATUS stands 2 times"),
     (FUSION, swap("P,", "P,,"), "record 2 has 7 fields, the header has 6"),
     (D365, swap("Completed", '"Comp"leted'), "is no csv"),

@@ -249,6 +249,18 @@ def test_an_answer_that_cannot_be_read_exactly_stops(case: Case, session: Folder
         erp.read_ledger_file(session, BEANCOUNT)
 
 
+def test_a_ledger_file_of_another_delimiter_is_told_apart_from_a_table(case: Case, session: Folder) -> None:
+    answer(case.drop, "B1.ledger.csv", LEDGER.replace(",", ";"))
+
+    with pytest.raises(PermanentError) as stopped:
+        erp.read_ledger_file(session, BEANCOUNT)
+    assert "TARGET_CONTRACT B1.ledger.csv at the target is not as agreed: it must have the columns " in str(
+        stopped.value
+    )
+    assert "; it is written with the delimiter ';', ',' was expected." in str(stopped.value)
+    assert "table or file" in stopped.value.next_step
+
+
 # --- a server that cannot do it safely
 
 

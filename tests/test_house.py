@@ -39,7 +39,7 @@ PURE = 2
 STARTERS = len(LAYERS) - 2
 ROW = {module: row for row, modules in enumerate(LAYERS) for module in modules}
 # The simulators share no code with what they test; the sample may use the vocabulary.
-ROW |= {"sandbox.sample": 1, "sandbox.erp": -1, "sandbox.concur_sae": -1}
+ROW |= {"sandbox.sample": 1, "sandbox.erp": -1, "sandbox.concur_sae": -1, "etl.__main__": len(LAYERS)}
 EFFECTS = {"random", "secrets", "socket", "subprocess", "sqlalchemy", "paramiko", "psycopg", "pymysql", "time", "uuid"}
 MONEY = ("etl.money", "etl.model", "etl.mapping", "etl.journal", "etl.render", "etl.reconcile")
 REMOTE = ("etl.transport", "etl.sources", "etl.erp")

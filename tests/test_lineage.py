@@ -120,6 +120,52 @@ def test_a_journal_column_names_the_cells_it_comes_from_and_the_rules(
     ]
 
 
+def test_a_run_that_airflow_started_names_the_task_as_its_parent(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, run_id = to_file(home, monkeypatch), "01941f29-7c00-7087-8906-40e512c257bd"
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"https://airflow.house/eu/nightly.claims/{run_id}")
+    run(home, [claim()])
+    parents = [event["run"]["facets"]["parent"] for event in events(path)]
+
+    [check_event(event) for event in events(path)]
+    named = {(one["run"]["runId"], one["job"]["namespace"], one["job"]["name"]) for one in parents}
+    assert (4, {(run_id, "https://airflow.house/eu", "nightly.claims")}) == (len(parents), named)
+
+
+@pytest.mark.parametrize("named", [None, "nightly"])
+def test_a_run_without_a_parent_names_none(home: Path, monkeypatch: pytest.MonkeyPatch, named: str | None) -> None:
+    path = to_file(home, monkeypatch)
+    if named:
+        monkeypatch.setenv("OPENLINEAGE_PARENT_ID", named)
+    run(home, [claim()])
+
+    assert [] == [event for event in events(path) if "parent" in event["run"]["facets"]]
+
+
+def profile(name: str) -> config.Document:
+    return config.load(PROJECT / f"mappings/targets/{name}.yml", "target")
+
+
+@pytest.mark.parametrize(
+    ("target", "column", "fields", "text"),
+    [
+        ("yonyou_u8_txt", "凭证类别", None, ""),
+        ("oracle_ebs_gl_interface", "entered_dr", ("debit_minor",), "amount: debit"),
+        ("sap_idoc_acc_document", "E1BPACGL09/GL_ACCOUNT", ("account",), "field: account"),
+        ("kingdee_k3cloud", "FEntity.FDEBIT", ("base_debit_minor",), "amount: base_debit"),
+        ("peoplesoft_journal", "L/monetary_amount", ("base_debit_minor", "base_credit_minor"), "base_signed"),
+    ],
+)
+def test_every_kind_of_target_is_traced_to_the_journal(
+    target: str, column: str, fields: tuple[str, ...] | None, text: str
+) -> None:
+    told = origins.target_columns(profile(target))
+    found = next((one for name, one in told.items() if name.endswith(column)), None)
+
+    assert fields == (found and found[0])
+    lines = (PROJECT / f"mappings/targets/{target}.yml").read_text("utf-8").splitlines()
+    assert found is None or text in lines[int(found[1].split(" line ")[1]) - 1]
+
+
 def test_the_rule_named_is_the_line_of_the_mapping(home: Path) -> None:
     """The lines that the events name, read in the files themselves."""
     books = mapping.load(home / "mappings", "sample")
@@ -152,6 +198,10 @@ def test_a_source_with_templates_or_components_is_traced_to_its_columns() -> Non
 
     assert tuple(wide["unpivot"]["columns"]) == origins.source_columns(wide, "gross_minor")
     assert () == origins.source_columns(wide, "split_weight")
+    extract = config.load(folder / "concur_sae.yml", "source")
+    reports = config.load(folder / "concur_fis.yml", "source")
+    assert ("processing_date", "advance_issued") == origins.source_columns(extract, "approved_at")
+    assert ("approved",) == origins.source_columns(reports, "approved_at")
     assert templates
     assert {True} == {isinstance(origins.source_columns(cards, name), tuple) for name in templates}
 

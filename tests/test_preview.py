@@ -73,6 +73,22 @@ def test_a_file_with_the_same_records_in_other_bytes_is_a_duplicate_as_in_a_run(
     assert (0, 0, 4) == (again["accepted"]["reports"], again["quarantined"]["reports"], again["duplicate"]["reports"])
 
 
+def test_the_reports_that_would_be_refused_are_named_with_line_and_field(home: Path) -> None:
+    lines = [claim(Report_ID=f"R{number:02}", Amount="1,5", Report_Total="1.50") for number in range(12)]
+    path = deliver(home / "in", [*lines, claim(Report_ID="R20", State="draft", Approved="")])
+    arguments = ["run", "sample", "--input", str(path), "--dry-run", "--out", str(home / "out")]
+    shown = CliRunner().invoke(cli.main, arguments).stdout
+    told = json.loads(CliRunner().invoke(cli.main, [*arguments, "--json"]).stdout)
+
+    assert "\n  CN01 R00 line 1: MONEY  Amount '1,5' is not an amount (written like 1234.50).\n" in shown
+    assert "R09 line 1" in shown and "R10" not in shown
+    assert "\n  ... and 3 more: `--json` lists them.\n" in shown
+    assert (13, 13) == (told["refused_all"], len(told["refused"]))
+    assert ("R20", 0, "STATUS", "state") == tuple(
+        told["refused"][-1][name] for name in ("report_id", "line_no", "code", "field")
+    )
+
+
 def test_what_the_gate_would_hold_is_told_and_not_rendered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(PROJECT / "mappings", home / "mappings")
     feed = home / "mappings/feeds/sample.yml"

@@ -49,6 +49,14 @@ def test_zero_can_be_written_where_the_erp_wants_it(tmp_path: Path) -> None:
     assert '"45.00","0.00","45.00","0.00"' in text
 
 
+def test_every_date_of_a_journal_is_written_in_the_profiles_pattern(tmp_path: Path) -> None:
+    dates = 'own: {field: original_date}\n  bill: {field: document_date, date: "%d.%m."}\n  base_cr:'
+    gl = GL.replace('"%Y-%m-%d"', '"%Y%m%d"').replace("base_cr:", dates)
+    text = written(bundle(tmp_path, gl=gl), "gross_minor\n 4500")
+
+    assert '"1","20260210","6602","45.00",,"45.00","20260210","' in text
+
+
 def test_b105_a_key_too_long_or_missing_holds_the_report_and_is_never_cut(tmp_path: Path) -> None:
     counter = "company,payer,account\nC1,EMPLOYEE,22410001\nC1,CARD,\n"
     books = bundle(tmp_path, counter=counter)
@@ -213,6 +221,49 @@ def test_text_is_cut_between_characters_where_the_limit_is_one_of_bytes(tmp_path
     payload = render.render(books.targets["gl"], books, batch, headers, lines).decode("gbk")
 
     assert ",TAXI 机," in payload
+
+
+COMMA = """
+target: gl
+description: A file of a house that writes decimal commas
+evidence: the test
+kind: delimited
+file: "{batch_id}.csv"
+encoding: utf-8
+delimiter: ";"
+quote: minimal
+line_end: lf
+decimal: ","
+amounts: two_columns_zero
+dates: "%d.%m.%Y"
+columns:
+  day: {field: posting_date}
+  account: {field: account}
+  debit: {amount: debit}
+  signed: {amount: signed}
+  base: {amount: base_signed}
+  rate: {foreign: rate}
+  entered: {foreign: amount}
+  said: {template: "1 {currency} = {rate}"}
+  text: {value: "v1.5"}
+acknowledge: {kind: file, acknowledgements: a, ledger: l}
+"""
+
+
+def test_amounts_and_rates_are_written_with_a_decimal_comma_where_the_profile_says_so(tmp_path: Path) -> None:
+    text = written(bundle(tmp_path, gl=COMMA), "document_currency gross_minor\n USD 105")
+
+    assert text.splitlines() == [
+        "10.02.2026;6602;1,05;1,05;7,46;7,1;1,05;1 USD = 7,1;v1.5",
+        "10.02.2026;2241;0,00;-1,05;-7,46;7,1;1,05;1 USD = 7,1;v1.5",
+    ]
+
+
+def test_a_decimal_comma_stands_in_quotes_where_it_is_the_delimiter_too(tmp_path: Path) -> None:
+    gl = COMMA.replace('delimiter: ";"', 'delimiter: ","')
+    text = written(bundle(tmp_path, gl=gl), "gross_minor\n 105")
+
+    assert '10.02.2026,6602,"1,05","1,05","1,05",' in text
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,17 @@ def test_headers_lines_and_trailers_stand_in_order_and_add_up(tmp_path: Path) ->
     ] == written(tmp_path, "report_id document_currency gross_minor\n R1 CNY 4500\n R2 USD 105\n R2 USD 107")
 
 
+def test_lines_and_sums_have_a_decimal_comma_where_the_profile_says_so(tmp_path: Path) -> None:
+    comma = SMALL.replace("line_end: lf", 'line_end: lf\ndecimal: ","')
+
+    assert [
+        "3  6602 ..... TAXI       000045,00",
+        "3  2241 E1... Payable    -00045,00",
+        "4002     45,00",
+        "900010002000000045,00",
+    ] == written(tmp_path, "gross_minor\n 4500", profile=comma)[2:]
+
+
 def test_a_column_counted_in_bytes_is_cut_between_characters_and_filled(tmp_path: Path) -> None:
     records = written(tmp_path, "gross_minor description\n 1 a机票机\n 1 机票机")
 

@@ -668,7 +668,7 @@ def test_a_good_file_is_posted_answered_and_taken(folder: Path) -> None:
 
     assert summary == {
         "files": 1, "posted": 2, "lines": 4, "rejected": 0, "answered_again": 0, "rejected_by_code": {},
-        "conflicts": [],
+        "conflicts": [], "unknown": [],
     }  # fmt: skip
     assert tree(folder) == {
         "ack/B1.ack.csv": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from functools import cache
 from pathlib import Path
@@ -65,7 +66,11 @@ def test_a_changed_table_shows_the_cases_it_changes_and_rewrites_them_when_asked
         ("Title\n\n=>\n", "line 2: no expense line is given"),
         ("Title\n\ngross | report_total\n5.00\n=>\n", "line 4: no expense line is given"),
         ("Title\n\ngross | report_total\n5.00 | 5.00 | 1\n=>\n", "line 4: 3 cells, the header has 2"),
-        ("Title\n\ngross | colour\n5.00 | red\n=>\n", "line 3: no field 'colour'"),
+        (
+            "Title\n\ngross | colour\n5.00 | red\n=>\n",
+            "line 3: no field 'colour'; there are account, advance_id, allocation_no, ",
+        ),
+        ("Title\n\ngross | line_no\n5.00 | one\n=>\n", "line_no 'one' is no whole number"),
         ("Title\n\ngross | report_total\n5.0.0 | 5.00\n=>\n", "gross_minor '5.0.0' is not an amount"),
     ],
 )
@@ -75,3 +80,18 @@ def test_a_case_that_cannot_be_read_is_named_with_file_and_line(copied: Path, te
     with pytest.raises(ConfigurationError) as caught:
         cases.read(copied.parents[1], "sample")
     assert said in str(caught.value) and "300_odd.txt" in str(caught.value)
+
+
+def test_every_case_that_cannot_be_read_is_named_at_once(copied: Path) -> None:
+    (copied / "300_odd.txt").write_text("Title\n\ngross | colour\n5.00 | red\n=>\n", "utf-8")
+    (copied / "301_odd.txt").write_text("Title\n", "utf-8")
+    (copied / "defaults.txt").write_text("no table\n", "utf-8")
+    done = CliRunner().invoke(cli.main, ["mapping", "cases", "sample"])
+    as_json = CliRunner().invoke(cli.main, ["mapping", "cases", "sample", "--json"])
+
+    assert (3, "") == (done.exit_code, done.stdout)
+    assert "3 problems.\n" in done.stderr
+    assert all(f"{name}.txt line " in done.stderr for name in ("300_odd", "301_odd", "defaults"))
+    assert (3, 3, len(CASES)) == (
+        as_json.exit_code, as_json.stdout.count('"code": "TABLE"'), json.loads(as_json.stdout)["cases"]
+    )  # fmt: skip

@@ -165,16 +165,20 @@ def _listed(value: str | list[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
+def columns(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of the source that one of its fields may be read from."""
+    named = [name for text in entry.get("first_of", ()) for name in pieces(text)[1::2]]
+    return (entry["column"],) if "column" in entry else tuple(entry.get("columns") or entry.get("sum", named))
+
+
 def _field(target: str, entry: Mapping[str, Any], split: Mapping[str, Any] | None) -> Field:
     weight = split is not None and split["weight"] == target
     first_of = tuple(entry.get("first_of", ()))
-    named = [name for text in first_of for name in pieces(text)[1::2]]
-    columns = [entry["column"]] if "column" in entry else entry.get("columns") or entry.get("sum", named)
     flags = {name: entry.get(name, "no") == "yes" for name in ("required", "upper", "nfkc")}
     return Field(
         target=target,
         kind=entry.get("kind") or model.LINE_FIELDS.get(target, model.TEXT),
-        columns=tuple(columns),
+        columns=columns(entry),
         first_of=first_of,
         adds="sum" in entry,
         value=entry.get("value"),

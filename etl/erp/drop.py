@@ -134,7 +134,9 @@ def _records(content: bytes, name: str, columns: list[str]) -> list[list[str]]:
     try:
         records = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise PermanentError("TARGET_CONTRACT", value=name, detail=f"is no CSV in UTF-8: {error}") from error
+        raise PermanentError("TARGET_CONTRACT", value=name, detail=f"it is no CSV in UTF-8: {error}") from error
     if not records or records[0] != columns or any(len(row) != len(columns) for row in records):
-        raise PermanentError("TARGET_CONTRACT", value=name, detail=f"must have the columns {', '.join(columns)}")
+        hint = vendor.other_delimiter(records[0], ",") if records else ""
+        detail = f"it must have the columns {', '.join(columns)}{hint}"
+        raise PermanentError("TARGET_CONTRACT", value=name, detail=detail)
     return records[1:]

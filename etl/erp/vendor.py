@@ -105,12 +105,19 @@ def _csv(profile: Mapping[str, Any], content: bytes, sealed: Sealed) -> Iterator
         raise _Unreadable(f"it is no csv: {error}") from error
     for column in _places(rule):
         if header.count(column) != 1:
-            raise _Unreadable(f"column {column} stands {header.count(column)} times in its header")
+            hint = other_delimiter(header, rule.get("delimiter", ","))
+            raise _Unreadable(f"column {column} stands {header.count(column)} times in its header{hint}")
     for number, record in enumerate(records, start=2):
         if len(record) != len(header):
             raise _Unreadable(f"record {number} has {len(record)} fields, the header has {len(header)}")
         cells = {column: cell.strip() for column, cell in zip(header, record, strict=True)}
         yield _said(rule, cells[rule["key"]], cells.__getitem__)
+
+
+def other_delimiter(header: list[str], declared: str) -> str:
+    """What to say of a header that is one cell under the declared delimiter and several under another; else ""."""
+    other = next((sign for sign in ",;\t|" if len(header) == 1 and sign in header[0]), "")
+    return f"; it is written with the delimiter {other!r}, {declared!r} was expected" if other else ""
 
 
 def _places(rule: Rule) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Final
 from etl.errors import FileRejected
 
 _BLOCK: Final = 2**22
+_USUAL: Final = ("utf-8", "windows-1252", "gb18030")
 _BOM: Final = "\ufeff"
 _UTF_16: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -50,7 +51,7 @@ def _check_utf8(content: bytes, name: str) -> None:
             decoder.decode(content[start : start + _BLOCK], final=start + _BLOCK >= len(content))
         except UnicodeDecodeError as error:
             at = start - pending + error.start
-            detail = f"byte 0x{content[at]:02X}, {error.reason}"
+            detail = f"byte 0x{content[at]:02X}, {error.reason}{_hint(content, 'utf-8')}"
             raise FileRejected(
                 "ENCODING", file=name, line=line_at(content, at), encoding="utf-8", detail=detail
             ) from error
@@ -62,15 +63,19 @@ def _recode(content: bytes, name: str, encoding: str) -> bytes:
         if content[:2] not in _UTF_16:
             raise FileRejected("ENCODING", file=name, line=1, encoding=encoding, detail="no byte order mark")
         codec, body = _UTF_16[content[:2]], content[2:]
-    elif not content.isascii() and _is_utf8(content):
+    elif not content.isascii() and _is(content, "utf-8"):
         raise FileRejected(
-            "ENCODING", file=name, line=_first_high(content), encoding=encoding, detail="the bytes are UTF-8"
+            "ENCODING",
+            file=name,
+            line=_first_high(content),
+            encoding=encoding,
+            detail=f"the bytes are UTF-8{_hint(content, encoding)}",
         )
     try:
         text = body.decode(codec)
     except UnicodeDecodeError as error:
         line = body[: error.start].decode(codec).count("\n") + 1
-        detail = f"byte 0x{body[error.start]:02X}, {error.reason}"
+        detail = f"byte 0x{body[error.start]:02X}, {error.reason}{_hint(content, encoding)}"
         raise FileRejected("ENCODING", file=name, line=line, encoding=encoding, detail=detail) from error
     _check_round_trip(text, body, name, codec, encoding)
     return text.removeprefix(_BOM).encode()
@@ -87,9 +92,19 @@ def _check_round_trip(text: str, body: bytes, name: str, codec: str, encoding: s
     )
 
 
-def _is_utf8(content: bytes) -> bool:
+def _hint(content: bytes, declared: str) -> str:
+    """The usual encodings in which the bytes are text, and where to say so; "" when there is none.
+
+    Only the sender knows which one it is: many bytes are text in several.
+    """
+    fitting = [name for name in _USUAL if name != declared and _is(content, name)]
+    named = " or ".join(fitting[:1] if "utf-8" in fitting else fitting)
+    return f"; it could be {named}: ask the sender, and set format.encoding in the source mapping" if named else ""
+
+
+def _is(content: bytes, encoding: str) -> bool:
     try:
-        content.decode("utf-8")
+        content.decode(encoding)
     except UnicodeDecodeError:
         return False
     return True

@@ -269,6 +269,9 @@ def target(document: Document) -> Problems:
         yield problem(document, at, detail)
     for at, detail in records.problems(document["records"]) if "records" in document else ():
         yield problem(document, at, detail)
+    if document.get("quote") == "none" and document.get("decimal", ".") == document["delimiter"]:
+        detail = "the delimiter stands inside every amount; use another one, or quote: minimal"
+        yield problem(document, ("decimal",) if "decimal" in document else ("delimiter",), detail)
     yield from _encodings(document)
     yield from _answer(document)
 

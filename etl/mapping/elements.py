@@ -15,7 +15,7 @@ Place = tuple[str | int, ...]
 # What `foreign` may name beside the fields of a journal.
 OF_FOREIGN: Final = ("User", "amount")
 # The fields that are dates, which a profile writes in its own pattern.
-DATES: Final = ("document_date", "posting_date", "rate_date")
+DATES: Final = ("document_date", "posting_date", "original_date", "rate_date")
 # What stands once in a batch, once in a journal, once in a line: the fields a text may name there.
 _BATCH: Final = frozenset({"batch_id", "batch_no", "company", "period", "base_currency"})
 _JOURNAL: Final = (

@@ -1,4 +1,4 @@
-"""Which fields of an expense line each column of a journal comes from, and the rule that says so."""
+"""Where each column of a journal and of a target comes from, back to the source, and the rule that says so."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from etl import model
+from etl import clean, model
 from etl.config import Document
+from etl.mapping import elements, records, tree
 from etl.mapping.bundle import Bundle
 
 Path = tuple[str | int, ...]
@@ -19,6 +20,12 @@ _AMOUNTS: Final = {
     "reclaimable_tax": ("reclaimable_tax_minor",), "non_reclaimable_tax": ("tax_minor", "reclaimable_tax_minor"),
 }  # fmt: skip
 _VALUES: Final = ("account", "party", "department", "cost_center", "project", "analysis", "tax_code", "text")
+_SIDES: Final = {
+    "debit": ("debit_minor",), "credit": ("credit_minor",), "signed": ("debit_minor", "credit_minor"),
+    "entered": ("debit_minor", "credit_minor"), "base_debit": ("base_debit_minor",),
+    "base_credit": ("base_credit_minor",), "base_signed": ("base_debit_minor", "base_credit_minor"),
+}  # fmt: skip
+_JOURNAL: Final = frozenset({*model.JOURNAL_COLUMNS, *model.JOURNAL_LINE_COLUMNS})
 # Columns of the journal that are the expense line's own under another name, or the same.
 _SAME: Final = {
     "company": "company", "report_id": "report_id", "report_version": "report_version", "employee_id": "employee_id",
@@ -79,8 +86,35 @@ def source_columns(source: Document, field: str) -> tuple[str, ...]:
         return tuple(column for columns in parts for column in columns)
     if field in ("gross_minor", "expense_type") and "unpivot" in source:
         return tuple(source["unpivot"]["columns"])
-    named = [name for text in entry.get("first_of", ()) for name in _PLACEHOLDER.findall(text) or [text]]
-    return (entry["column"],) if "column" in entry else tuple(entry.get("columns") or entry.get("sum", named))
+    return clean.columns(entry)
+
+
+def target_columns(profile: Document) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Every column of a target that columns of the journal decide: these, and the rule by file and line.
+
+    A column of a tree, a document or a record has the name by which rejects call it.
+    """
+    out = {}
+    for name, path, rule in _rules(profile):
+        amount = rule.get("amount") or rule.get("total") or ("entered" if rule.get("foreign") == "amount" else "")
+        named = [*_SIDES.get(amount, ()), *elements.fields(rule), *(["company"] if "company" in rule else [])]
+        fields = tuple(dict.fromkeys(field for field in named if field in _JOURNAL))
+        if fields:
+            out[name] = fields, f"{profile.file} line {profile.line(*path)}"
+    return out
+
+
+def _rules(profile: Document) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
+    """Name, place and rule of every column of a target, whatever its kind."""
+    for name, rule in profile.get("columns", {}).items():
+        yield name, ("columns", name), rule
+    for leaf in tree.leaves(profile.get("document", {})):
+        yield leaf.name, ("document", *leaf.path), leaf.rule
+    for element in elements.elements(elements.root(profile["tree"])) if "tree" in profile else ():
+        yield from element.cells()
+    for record in records.records(profile.get("records", [])):
+        for name, rule in record.columns():
+            yield name, ("records", record.number, "columns", name.split("/", 1)[1]), rule
 
 
 def _given(bundle: Bundle, field: str) -> Iterator[str]:

@@ -129,12 +129,23 @@ def problems(table: lookup.Table, by: str) -> Iterator[ConfigurationError]:
     unfit = [row for rows in table.rows.values() for row in rows if not fits(row.cells[SHARE])]
     yield from (_fault(table, row, f"share {row.cells[SHARE]!r} is not {what}") for row in unfit)
     for pattern, rows in _by_key(table).items() if not unfit else ():
-        for day in sorted({row.valid_from for row in rows} | {row.valid_to for row in rows}):
+        days = sorted({row.valid_from for row in rows} | {row.valid_to for row in rows})
+        for day in days:
             valid = [row for row in rows if row.valid_from <= day <= row.valid_to]
             detail = _wrong(by, valid)
             if detail:
-                yield _fault(table, valid[-1], f"the parts of {', '.join(pattern)} on {day} {detail}")
+                yield _fault(table, valid[-1], f"the parts of {', '.join(pattern)}{_when(day, days)} {detail}")
                 break
+
+
+def _when(day: str, days: Sequence[str]) -> str:
+    """When it is so: on a day, or before the first or after the last day that a row names; "" when none does."""
+    if day not in lookup.EVER:
+        return f" on {day}"
+    named = [one for one in days if one not in lookup.EVER]
+    if not named:
+        return ""
+    return f" before {named[0]}" if day == lookup.EVER[0] else f" after {named[-1]}"
 
 
 def _wrong(by: str, rows: Sequence[lookup.Row]) -> str:

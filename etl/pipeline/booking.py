@@ -102,6 +102,7 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     claims = _claims(before, gone.loc[~rules.quarantined(gone, undated)])
     policy = rules.check(judged, bundle.feed, bundle.rules, tables, bad, claims)
     rejects = pd.concat([_of_judged(found, judged), verdict.rejects, undated, policy], ignore_index=True)
+    rejects = _causes(bundle, rejects)
     accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
     schemas.prove(accepted, schemas.CLEAN)
     journals, late = _journals(bundle, accepted, replaced, withdrawals, before)
@@ -218,6 +219,14 @@ def _with_versions_of(lines: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFram
 def _of_judged(rejects: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
     """Rejects of reports that are still judged; a duplicate or superseded version needs no reason."""
     return rejects.loc[rules.quarantined(rejects, judged.assign(outcome=""))]
+
+
+def _causes(bundle: mapping.Bundle, rejects: pd.DataFrame) -> pd.DataFrame:
+    """Rejects without those that follow from another: who is not approved has neither approver nor day of approval."""
+    named = [(field, bundle.source["fields"].get(field, {})) for field in ("approved_at", "approver_id")]
+    names = {name for field, entry in named for name in (field, *clean.columns(entry))}
+    follows = (rejects["code"] == "MISSING") & rejects["field"].isin(list(names))
+    return rejects.loc[~(follows & rules.quarantined(rejects, rejects[rejects["code"] == "STATUS"]))]
 
 
 def _journals(

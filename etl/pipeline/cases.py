@@ -17,6 +17,7 @@ and `report_total` are decimal amounts in their currency; everything else is tex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ DEFAULTS: Final = "defaults.txt"
 _MONEY: Final = {
     field.removesuffix("_minor"): field for field, kind in model.LINE_FIELDS.items() if kind == model.MONEY
 }
+_FIELDS: Final = tuple(sorted({*_MONEY, *model.LINE_FIELDS} - {*_MONEY.values()}))
 _SHOWN: Final = ("party", "department", "cost_center", "project", "analysis", "tax_code", "text")
 
 
@@ -48,11 +50,27 @@ class Case:
 
 def read(folder: Path, feed_id: str) -> list[Case]:
     """The cases of a feed in order of name; raises ConfigurationError TABLE with file and line for a malformed one."""
+    found, problems = judged(folder, feed_id)
+    for problem in problems:
+        raise problem
+    return found
+
+
+def judged(folder: Path, feed_id: str) -> tuple[list[Case], list[ConfigurationError]]:
+    """The cases of a feed in order of name, and for each malformed file what is wrong with it (TABLE)."""
     home = folder / "cases" / feed_id
+    found: list[Case] = []
+    problems: list[ConfigurationError] = []
     defaults: dict[str, str] = {}
-    if (home / DEFAULTS).is_file():
-        (defaults,) = _table(home / DEFAULTS, (home / DEFAULTS).read_text("utf-8").splitlines())
-    return [_read(path, defaults) for path in sorted(home.glob("*.txt")) if path.name != DEFAULTS]
+    for path in sorted(home.glob("*.txt"), key=lambda path: (path.name != DEFAULTS, path)):
+        try:
+            if path.name == DEFAULTS:
+                (defaults, *_) = _table(path, path.read_text("utf-8").splitlines())
+            else:
+                found.append(_read(path, defaults))
+        except ConfigurationError as problem:
+            problems.append(problem)
+    return found, problems
 
 
 def _read(path: Path, defaults: dict[str, str]) -> Case:
@@ -78,7 +96,8 @@ def _table(path: Path, rows: list[str]) -> list[dict[str, str]]:
             raise ConfigurationError("TABLE", file=path.name, line=number, detail=detail)
         unknown = [cell for cell in cells if not header and cell not in _MONEY and cell not in model.LINE_FIELDS]
         if unknown:
-            raise ConfigurationError("TABLE", file=path.name, line=number, detail=f"no field {unknown[0]!r}")
+            detail = f"no field {', '.join(map(repr, unknown))}; there are {', '.join(_FIELDS)}"
+            raise ConfigurationError("TABLE", file=path.name, line=number, detail=detail)
         if header:
             found.append(dict(zip(header, cells, strict=True)))
         header = header or cells
@@ -106,6 +125,8 @@ def _expense_lines(path: Path, rows: list[dict[str, str]]) -> pd.DataFrame:
 def _cell(path: Path, field: str, kind: str, cells: dict[str, str]) -> object:
     text = cells.get(field, "")
     if kind == model.INTEGER:
+        if not re.fullmatch("[0-9]{0,9}", text, re.ASCII):
+            raise ConfigurationError("TABLE", file=path.name, line=1, detail=f"{field} {text!r} is no whole number")
         return int(text or "0")
     if kind != model.MONEY:
         return text

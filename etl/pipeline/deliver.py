@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -151,4 +151,13 @@ def _sandbox(context: Context, verb: str, target: str = "") -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3600)
         if done.returncode != 0:
             raise PermanentError("TARGET_CONTRACT", value="sandbox ERP", detail=done.stderr.strip()[-400:] or "failed")
-        json.loads(done.stdout or "{}")
+        _refuse_unknown(context, entry["target"], json.loads(done.stdout or "{}").get("unknown", []))
+
+
+def _refuse_unknown(context: Context, target: str, names: Sequence[str]) -> None:
+    """Raise PermanentError SIMULATOR when the sandbox ERP has no form for a file that we delivered to a target."""
+    profile = context.profile(target) if names else {}
+    for batch in context.store.batches(context.feed_id) if names else ():
+        name = render.file_name(profile, batch.batch_id)
+        if batch.target == target and name in names:
+            raise PermanentError("SIMULATOR", file=name, value=target)

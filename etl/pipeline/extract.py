@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,15 +12,44 @@ from etl.pipeline.context import Context
 from etl.transport import FileInfo, Folder
 
 LANDING: Final = "landing"
+NAMES_MAX: Final = 5
 
 
 def waiting(context: Context) -> dict[str, list[str]]:
     """The names at the feed's source that are ready, those that wait to be complete, and those not of the feed."""
-    source = context.bundle.feed["source"]
-    with transport.folder(context.connection(source), source.get("path", "")) as session:
-        seen = sources.look(session, source["files"], source["complete"], int(source.get("settle_seconds", "60")))
+    _, seen = _look(context)
     ready = [info.name for info in seen.ready]
     return {"ready": ready, "waiting": list(seen.waiting), "ignored": list(seen.ignored)}
+
+
+def nothing_taken(context: Context) -> str:
+    """Why there was nothing to take at the feed's source, as a sentence; "" when something is ready there."""
+    place, seen = _look(context)
+    source = context.bundle.feed["source"]
+    if seen.ready:
+        return ""
+    if seen.waiting:
+        until = {
+            sources.OK_FILE: "both a file and its .ok are there",
+            sources.SETTLED: f"they have not changed for {source.get('settle_seconds', '60')} seconds",
+        }[source["complete"]]
+        return f"in {place} {_listed(seen.waiting)} must wait until {until}; then run it again"
+    if seen.ignored:
+        return f"in {place} lies {_listed(seen.ignored)}, no name of the feed ({source['files']})"
+    return f"no file lies in {place}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return ", ".join(names[:NAMES_MAX]) + more
+
+
+def _look(context: Context) -> tuple[str, sources.Seen]:
+    """Where the feed's source is, and what lies there."""
+    source = context.bundle.feed["source"]
+    with transport.folder(context.connection(source), source.get("path", "")) as session:
+        settle_seconds = int(source.get("settle_seconds", "60"))
+        return session.label, sources.look(session, source["files"], source["complete"], settle_seconds)
 
 
 def extract(context: Context, input: Path | None = None) -> list[str]:

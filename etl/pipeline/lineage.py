@@ -135,6 +135,8 @@ def _event(
     facets: dict[str, Any] = {
         "processing_engine": processing_engine_run.ProcessingEngineRunFacet(version=version, name="claimpost")
     }
+    if (parent := _parent(os.environ.get("OPENLINEAGE_PARENT_ID", ""))) is not None:
+        facets["parent"] = parent
     if fault is not None:
         told = masking.masked(str(fault)) or type(fault).__name__
         facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(told, "python")
@@ -146,6 +148,17 @@ def _event(
         job=event_v2.Job(namespace, f"{context.feed_id}.{step}", {"jobType": job_type}),
         inputs=list(inputs), outputs=list(outputs),
     )  # fmt: skip
+
+
+def _parent(named: str) -> Any:
+    """The run that started ours, from `namespace/job/run id` as Airflow's macro lineage_parent_id gives it, or None."""
+    from openlineage.client.facet_v2 import parent_run
+
+    parts = named.rsplit("/", 2)
+    if len(parts) < len(("namespace", "job", "run id")):
+        return None
+    namespace, job, run_id = parts
+    return parent_run.ParentRunFacet(parent_run.Run(run_id), parent_run.Job(namespace, job))
 
 
 # --- datasets
@@ -226,14 +239,15 @@ def _target(context: Context, batch: Batch) -> OutputDataset:
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.facet_v2 import column_lineage_dataset, output_statistics_output_dataset
 
-    profile, entry = context.profile(batch.target), context.target_entry(batch.target)
+    profile: Any = context.profile(batch.target)
+    entry = context.target_entry(batch.target)
     namespace, name = _place(context, batch, profile, entry)
     source = _batch_name(context, batch)
     fields = {
         column: column_lineage_dataset.Fields(
-            [column_lineage_dataset.InputField("file", source, field, [_rule(profile, column)])]
+            [column_lineage_dataset.InputField("file", source, field, [_by(rule)]) for field in named]
         )
-        for column, field in _target_fields(profile).items()
+        for column, (named, rule) in origins.target_columns(profile).items()
     }
     facets: dict[str, DatasetFacet] = {}
     if fields:
@@ -242,21 +256,10 @@ def _target(context: Context, batch: Batch) -> OutputDataset:
     return OutputDataset(namespace, name, facets=facets, outputFacets={"outputStatistics": rows})
 
 
-def _rule(profile: Any, column: str) -> Any:
+def _by(rule: str) -> Any:
     from openlineage.client.facet_v2 import column_lineage_dataset
 
-    told = f"{profile.file} line {profile.line('columns', column)}"
-    return column_lineage_dataset.Transformation("DIRECT", "TRANSFORMATION", told)
-
-
-def _target_fields(profile: Mapping[str, Any]) -> dict[str, str]:
-    """The target's columns that hold one journal column each."""
-    sides = {name: f"{name}_minor" for name in ("debit", "credit", "base_debit", "base_credit")}
-    named = {
-        column: rule.get("field") or rule.get("foreign") or sides.get(rule.get("amount", ""), "")
-        for column, rule in profile.get("columns", {}).items()
-    }
-    return {column: field for column, field in named.items() if field in _COLUMNS}
+    return column_lineage_dataset.Transformation("DIRECT", "TRANSFORMATION", rule)
 
 
 def _place(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -13,8 +13,11 @@ from etl.errors import ConfigurationError, FileRejected
 from etl.pipeline import booking, decide
 from etl.pipeline.build import batch_totals
 from etl.pipeline.context import Context
+from etl.pipeline.extract import nothing_taken
 from etl.pipeline.summary import shown
 from validations.rules.checks import WARN
+
+REFUSED_MAX: Final = 1000
 
 
 def preview(context: Context, out: Path, input: Path | None = None) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def preview(context: Context, out: Path, input: Path | None = None) -> dict[str,
             continue
         past = decide.with_file(past, found[-1][1])
     if not names:
-        raise ConfigurationError("NO_INPUT", file=input or "the source", value=context.feed_id, pattern="its files")
+        raise _no_input(context, input)
     held = [{"file": name, "code": "VOLUME", "held": one.unusual} for name, one in found if one.state == decide.HELD]
     booked = [one.booked for _, one in found if one.state != decide.HELD]
     batches = [_lay_out(context, out, sealed) for one in booked for sealed in one.sealed]
@@ -42,7 +45,7 @@ def preview(context: Context, out: Path, input: Path | None = None) -> dict[str,
     return {
         "feed": context.feed_id, "dry_run": True, "files": names,
         "landed": shown(model.total(outcomes.values())), **{name: shown(totals) for name, totals in outcomes.items()},
-        "reasons": _reasons(booked), "files_rejected": rejected, "files_held": held,
+        "reasons": _reasons(booked), **_refused(booked), "files_rejected": rejected, "files_held": held,
         "journals": sum(one["journals"] for one in batches), "batches": batches,
     }  # fmt: skip
 
@@ -57,6 +60,13 @@ def _files(context: Context, input: Path | None) -> Iterator[tuple[str, bytes]]:
     with transport.folder(context.connection(source), source.get("path", "")) as session:
         seen = sources.look(session, source["files"], source["complete"], int(source.get("settle_seconds", "60")))
         yield from ((info.name, session.read(info.name)) for info in seen.ready)
+
+
+def _no_input(context: Context, input: Path | None) -> ConfigurationError:
+    pattern = context.bundle.feed["source"]["files"]
+    if input is not None:
+        return ConfigurationError("NO_INPUT", file=input, value=context.feed_id, pattern=pattern)
+    return ConfigurationError("NO_INPUT", file="The source", value=context.feed_id, pattern=nothing_taken(context))
 
 
 def _lay_out(context: Context, out: Path, sealed: booking.Sealed) -> dict[str, Any]:
@@ -74,9 +84,21 @@ def _lay_out(context: Context, out: Path, sealed: booking.Sealed) -> dict[str, A
     }  # fmt: skip
 
 
+def _rejects(booked: list[booking.Booking]) -> pd.DataFrame:
+    """Every reason for which a report is quarantined or held."""
+    rejects = pd.concat([one.rejects for one in booked] or [pd.DataFrame(columns=model.REJECT_COLUMNS)])
+    return rejects[rejects["outcome"] != WARN]
+
+
 def _reasons(booked: list[booking.Booking]) -> dict[str, int]:
     """Report versions per reason."""
-    rejects = pd.concat([one.rejects for one in booked] or [pd.DataFrame(columns=model.REJECT_COLUMNS)])
-    rejects = rejects[rejects["outcome"] != WARN]
-    counts = rejects.drop_duplicates([*model.REPORT_KEY, "code"]).groupby("code", dropna=False, sort=True).size()
-    return {str(code): int(count) for code, count in counts.items()}
+    rejects = _rejects(booked).drop_duplicates([*model.REPORT_KEY, "code"])
+    return {str(code): int(count) for code, count in rejects.groupby("code", dropna=False, sort=True).size().items()}
+
+
+def _refused(booked: list[booking.Booking]) -> dict[str, Any]:
+    """The first REFUSED_MAX reasons with the report, line and field of each, and how many there are."""
+    rejects = _rejects(booked)
+    first = rejects.sort_values([*model.REPORT_KEY, "line_no", "code"], kind="stable").head(REFUSED_MAX)
+    names = ["company", "report_id", "report_version", "line_no", "source_row", "code", "field", "reason"]
+    return {"refused": first[names].to_dict("records"), "refused_all": len(rejects)}

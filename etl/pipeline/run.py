@@ -10,7 +10,7 @@ from typing import Any
 from etl.pipeline import deliver, prove
 from etl.pipeline.build import build
 from etl.pipeline.context import Context, now
-from etl.pipeline.extract import extract
+from etl.pipeline.extract import extract, nothing_taken
 from etl.pipeline.summary import batch_summary, summary
 
 Step = Callable[[str], AbstractContextManager[Any]]
@@ -26,6 +26,7 @@ def run(context: Context, input: Path | None = None, step: Step = _silent) -> di
     open_before = {one.sha256 for one in context.store.landings(context.feed_id, ("landed", "held"))}
     with step("Extract"):
         landed = extract(context, input)
+        why = "" if landed or input is not None else nothing_taken(context)
     with step("Build"):
         deliver.prepare(context)
         batch_ids = build(context)
@@ -40,7 +41,7 @@ def run(context: Context, input: Path | None = None, step: Step = _silent) -> di
         proof = prove.reconcile(context)
     result |= {"breaks": proof["breaks"], "breaks_by_code": proof["by_code"], "explained": proof["explained"],
                "report_files": proof["report_files"], "strangers": answered["strangers"],
-               "kept_back": proof["kept_back"]}  # fmt: skip
+               "kept_back": proof["kept_back"], "nothing_taken": why}  # fmt: skip
     result["batches"] = [batch_summary(context.store.batch(b["batch_id"])) for b in result["batches"]]
     context.store.save_run(context.run_id, context.feed_id, started, now(), result, result["conservation"])
     return result

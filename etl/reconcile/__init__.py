@@ -62,7 +62,8 @@ class Reconciliation:
     """What reconciliation found at one moment.
 
     totals: TOTAL_COLUMNS per company, currency, account, period. count: journals here, documents in the ERP.
-        difference_minor = net ERP - net here; open_minor = the part of it due to journals the ERP does not hold.
+        difference_minor = net ERP - net here; open_minor = net of the journals here that the ERP does not hold, with
+        the sign it has here, as in `stages`: where these are the only breaks, difference and open add up to 0.
     stages: per company and currency, `<stage>_count` (report versions, then journals) and `<stage>_minor` (gross of
         the claim) for each of STAGES. reversed is the part of journaled that takes a claim back. loaded = posted +
         rejected + in_flight + missing.
@@ -163,7 +164,7 @@ def _totals(book: Book) -> pd.DataFrame:
         coded[name] = codes[: len(book.journals)][ours["j"]], codes[len(book.journals) :]
     here = ours.assign(
         company=coded["company"][0], period=coded["period"][0], count_here=1, debit_here_minor=ours["debit"],
-        credit_here_minor=ours["credit"], open_minor=np.where(_in_erp(book)[ours["j"]], 0, -ours["net"]),
+        credit_here_minor=ours["credit"], open_minor=np.where(_in_erp(book)[ours["j"]], 0, ours["net"]),
     )  # fmt: skip
     theirs = theirs.assign(company=coded["company"][1], period=coded["period"][1])
     theirs = theirs.groupby(["u", *keys], dropna=False, sort=False)[["debit", "credit"]].sum().reset_index()

@@ -83,7 +83,11 @@ class _Sheet:
             return self.same(name)
         if name != "amount":
             return self.field(name)
-        return money.to_text(self.entered(), exponents(self.headers["currency"])[self.at])
+        return self.decimals(money.to_text(self.entered(), exponents(self.headers["currency"])[self.at]))
+
+    def decimals(self, text: pa.Array) -> pa.Array:
+        """Amounts and rates with the profile's decimal sign."""
+        return decimals(self.profile, text)
 
     def entered(self) -> Ints:
         """The amount of each line in document currency, whichever side it is on."""
@@ -106,7 +110,8 @@ class _Sheet:
             column = model.spread(
                 [datetime.date.fromisoformat(day).strftime(pattern) if day else "" for day in days], codes
             )
-        return model.utf8(column).take(pa.array(self.at))
+        text = model.utf8(column).take(pa.array(self.at))
+        return self.decimals(text) if name == "rate" else text
 
     def template(self, text: str) -> pa.Array:
         """Fields joined by what stands between them."""
@@ -128,11 +133,16 @@ class _Sheet:
             minor = self.lines[f"{kind}_minor"].to_numpy(dtype=np.int64)
         else:
             minor = (self.lines[f"{side}debit_minor"] - self.lines[f"{side}credit_minor"]).to_numpy(dtype=np.int64)
-        text = money.to_text(
-            minor, exponents(self.headers["base_currency" if kind.startswith("base") else "currency"])[self.at]
-        )
+        currencies = self.headers["base_currency" if kind.startswith("base") else "currency"]
+        text = self.decimals(money.to_text(minor, exponents(currencies)[self.at]))
         blank = side is None and self.profile.get("amounts") == "two_columns_blank"
         return pc.if_else(pa.array(minor == 0), BLANK, text) if blank else text
+
+
+def decimals(profile: Profile, text: pa.Array) -> pa.Array:
+    """Decimal texts with the profile's decimal sign in place of the point."""
+    sign = profile.get("decimal", ".")
+    return text if sign == "." else pc.replace_substring(text, ".", sign)
 
 
 def numbers(values: Ints) -> pa.Array:

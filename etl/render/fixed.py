@@ -36,7 +36,7 @@ def check(
     flat = _flat(profile)
     made = columns.clean(flat, columns.make(flat, bundle, headers, lines, at, None))
     period, _ = model.groups(headers, ["company", "period"])
-    groups = _Groups(headers, lines, at, period[at] if len(at) else at)
+    groups = _Groups(profile, headers, lines, at, period[at] if len(at) else at)
     for record in records.records(profile["records"]):
         rows = groups.rows[JOURNAL if record.level == BATCH else record.level]
         for name, rule in _rules(profile, record):
@@ -54,7 +54,7 @@ def render(
     """The records in order: the batch's headers, each journal's headers, lines and trailers, the batch's trailers."""
     flat = _flat(profile)
     made = columns.clean(flat, columns.make(flat, bundle, headers, lines, at, batch))
-    groups = _Groups(headers, lines, at, np.zeros(len(at), dtype=np.int64))
+    groups = _Groups(profile, headers, lines, at, np.zeros(len(at), dtype=np.int64))
     written, order = [], []
     for record in records.records(profile["records"]):
         rows = groups.rows[record.level]
@@ -83,9 +83,9 @@ def _flat(profile: Profile) -> Profile:
 class _Groups:
     """The first line of every batch and journal, and every line, with sums over them."""
 
-    def __init__(self, headers: pd.DataFrame, lines: pd.DataFrame, at: Ints, batch: Ints) -> None:
+    def __init__(self, profile: Profile, headers: pd.DataFrame, lines: pd.DataFrame, at: Ints, batch: Ints) -> None:
         """In: for each line the position of its header, and the number of its batch."""
-        self.headers, self.lines = headers, lines
+        self.profile, self.headers, self.lines = profile, headers, lines
         self.of = {BATCH: batch, JOURNAL: at, LINE: np.arange(len(at), dtype=np.int64)}
         self.rows = {level: np.unique(group, return_index=True)[1] for level, group in self.of.items()}
         self.starts = (np.diff(at, prepend=-1) != 0).astype(np.int64)
@@ -103,7 +103,7 @@ class _Groups:
             sums = model.sum_by(np.abs(minor), group, size) * np.where((minor < 0).any(), -1, 1)
         currency = "base_currency" if rule["total"].startswith("base") else "currency"
         exponents = columns.exponents(self.headers[currency])[self.of[JOURNAL]]
-        return money.to_text(sums, exponents[self.rows[level]])
+        return columns.decimals(self.profile, money.to_text(sums, exponents[self.rows[level]]))
 
 
 def _place(record: Record, rows: Ints, at: Ints) -> Ints:

@@ -56,7 +56,7 @@ TOTALS: Final = (
     Column("documents_erp", "count_erp", COUNT), Column("debit_here", "debit_here_minor", AMOUNT, 18),
     Column("credit_here", "credit_here_minor", AMOUNT, 18), Column("debit_erp", "debit_erp_minor", AMOUNT, 18),
     Column("credit_erp", "credit_erp_minor", AMOUNT, 18), Column("difference", "difference_minor", AMOUNT, 18),
-    Column("of_it_open", "open_minor", AMOUNT, 18),
+    Column("open_here", "open_minor", AMOUNT, 18),
 )  # fmt: skip
 DOCUMENTS: Final = (
     Column("company", "company", width=10), Column("report_id", "report_id", width=16),

@@ -69,7 +69,8 @@ def import_folder(
     """Take every finished file. Out: counts of files, journals posted and refused, per code, and lines.
 
     answered_again: files whose batch was posted by an earlier run. conflicts: batches that came again with other
-    content; the first content stays in force and is answered again. Raises switches.ImportFailed when a fault says so.
+    content; the first content stays in force and is answered again. unknown: names of files of no form that it knows.
+    Raises switches.ImportFailed when a fault says so.
     """
     tally, faults = _Tally(), faults or Faults()
     with closing(open_ledger(folder)) as ledger:
@@ -79,6 +80,8 @@ def import_folder(
             with suppress(FileNotFoundError):  # another run took it
                 content = path.read_bytes()
                 form = form_of(path.name, content)
+                if form is None or not form.knows(content):
+                    tally.unknown.append(path.name)
                 if form is None or not form.waits(content):
                     continue
                 batch_id = path.name.removesuffix(form.ending)
@@ -89,8 +92,8 @@ def import_folder(
                 if not form.in_place:
                     _move(path, folder / "taken", content)
     totals = {name: tally.counts[name] for name in ("files", "posted", "lines", "rejected", "answered_again")}
-    codes = dict(sorted(tally.codes.items()))
-    return {**totals, "rejected_by_code": codes, "conflicts": tally.conflicts, **faults.told()}
+    lists = {"conflicts": tally.conflicts, "unknown": tally.unknown, **faults.told()}
+    return {**totals, "rejected_by_code": dict(sorted(tally.codes.items())), **lists}
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class _Tally:
     counts: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     conflicts: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 def _finished(folder: Path) -> list[Path]:

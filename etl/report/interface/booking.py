@@ -16,7 +16,6 @@ from etl.report.interface.words import Words
 
 PARTS: Final = ("party", "department", "cost_center", "project", "analysis", "tax_code", "text")
 RATES_OF_TAX: Final = (shares.RATE, shares.RECLAIMABLE)
-_EVER: Final = ("0001-01-01", "9999-12-31")
 
 
 def sections(bundle: Bundle, folder: Path, say: Words) -> Iterator[Section]:
@@ -119,10 +118,10 @@ def _validity(table: lookup.Table, say: Words) -> str:
     """From the first day of a row to the last."""
     days = [(row.valid_from, row.valid_to) for rows in table.rows.values() for row in rows]
     first, last = min(start for start, _ in days), max(end for _, end in days)
-    if (first, last) == _EVER:
+    if (first, last) == lookup.EVER:
         return say("always")
     named = {"from": first}
-    return say("open_end", **named) if last == _EVER[1] else say("between", min=first, max=last)
+    return say("open_end", **named) if last == lookup.EVER[1] else say("between", min=first, max=last)
 
 
 def rules_of(bundle: Bundle, part: str) -> list[str]:

@@ -149,7 +149,11 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
         "ERP 的回执无法使用。",
         "未作任何更改。让 ERP 重新写出回执，或更正目标配置中的 `acknowledge`。",
     ),
-    "TARGET_CONTRACT": ("目标的表或文件不符合约定。", "更正 ERP 的暂存表；未写入任何内容。"),
+    "TARGET_CONTRACT": ("目标的表或文件不符合约定。", "未写入任何内容。请 ERP 负责人更正该表或文件，或更正目标配置。"),
+    "SIMULATOR": (
+        "沙盒 ERP 不识别该目标的文件。",
+        "文件已送达。从接口中去掉 `simulator: yes`；回执按目标配置的 `acknowledge`。",
+    ),
     "TOTALS_DIFFER": ("目标中的合计与发送的不符。", "未提交。检查目标的列类型后重新运行。"),
     "NO_ATOMIC_RENAME": ("服务器不能一步改名。", "使用支持 posix-rename@openssh.com 的服务器。"),
     "CONSERVATION": (

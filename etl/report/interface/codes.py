@@ -120,6 +120,7 @@ _NEEDS: Final[Mapping[str, Option]] = {
     "APPROVAL": lambda b: "hold" in _severities(b),
     "SIGN_OFF": _is_shadow,
     "SHADOW_BATCH": _is_shadow,
+    "SIMULATOR": lambda b: b.feed.get("simulator") == "yes",
     "ANSWER_UNREADABLE": lambda b: bool(_answers(b) - {"table", "file"}),
     "NO_ATOMIC_RENAME": lambda b: _kinds(b) != {"table"},
     **dict.fromkeys(_SHADOW, _is_shadow),

@@ -43,7 +43,7 @@ def _form(bundle: Bundle, name: str, profile: Rule, say: Words) -> Iterator[Row]
     facts = {"layout": profile.get("layout"), "sheet": profile.get("sheet"), "table": profile.get("table")}
     yield say("form"), say(f"form.{profile['kind']}", **facts)
     yield say("zip"), profile.get("zip", {}).get("member", "")
-    for option in ("encoding", "delimiter", "line_end", "width", "first_line", "dates"):
+    for option in ("encoding", "delimiter", "decimal", "line_end", "width", "first_line", "dates"):
         said = str(profile.get(option, ""))
         yield say(option), {"crlf": "CR LF", "lf": "LF"}.get(said, said)
     yield say("header_line"), say.yes(profile.get("header") == "yes")
