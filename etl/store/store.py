@@ -187,6 +187,11 @@ class Store:
         with self._read() as connection:
             return reports.members(connection, batch_id, feed_id, period, keys)
 
+    def refused(self) -> pd.DataFrame:
+        """Refused journals by batch and by what the ERP said: batch_id, target, state, code, message, journals."""
+        with self._read() as connection:
+            return reports.refused(connection)
+
     def events(self, batch_id: str) -> pd.DataFrame:
         """The history of a batch: event, detail, at; oldest first."""
         columns = [t.batch_event.c[name] for name in ("event", "detail", "at")]
