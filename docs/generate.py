@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from docs import gallery
 from etl import config
-from etl.errors import CATALOGUE, OUTCOMES
+from etl.errors import CATALOGUE, CAUSES, OUTCOMES
+from etl.report.interface import chinese
 
 PROJECT = Path(__file__).resolve().parents[1]
+ERP_HEAD: Final = "The ERPs' own codes\n\nFrom `mappings/codes`; a refusal that no row fits is `ERP_UNMAPPED`."
 START, END = "<!-- generated: {} -->", "<!-- end -->"
 
 
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows as a table of Markdown."""
+    cells = [headings, ["---"] * len(headings), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
 def code_table() -> str:
-    """One row per code: what happens, the text, who acts and the next step."""
-    rows = ["| code | outcome | message | owner | what to do |", "| --- | --- | --- | --- | --- |"]
-    for entry in CATALOGUE.values():
-        cells = (f"`{entry.code}`", entry.outcome, entry.text, entry.owner, entry.next_step)
-        rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
-    return "\n".join(rows)
+    """One row per code: what happens, the text, what usually causes it, who acts and the next step."""
+    rows = [(f"`{e.code}`", e.outcome, e.text, CAUSES[e.cause], e.owner, e.next_step) for e in CATALOGUE.values()]
+    return table(("code", "outcome", "message", "usual cause", "owner", "what to do"), rows)
+
+
+def chinese_table() -> str:
+    """The same in Chinese."""
+    rows = [
+        (f"`{e.code}`", e.outcome, chinese.CODES[e.code][0], chinese.CAUSES[e.cause], chinese.OWNERS[e.owner],
+         chinese.CODES[e.code][1])
+        for e in CATALOGUE.values()
+    ]  # fmt: skip
+    return table(("代码", "结果", "含义", "常见原因", "负责人", "下一步"), rows)
+
+
+def erp_tables() -> str:
+    """Each table of mappings/codes: the ERP's code and words, ours, and who says so."""
+    parts = []
+    for path in sorted((PROJECT / "mappings" / "codes").glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            records = list(csv.DictReader(file))
+        rows = [(f"`{r['code']}`", r["example"], f"`{r['ours']}`", r["source"]) for r in records]
+        parts.append(f"### {path.name}\n\n{table(('code there', 'words there, for example', 'ours', 'source'), rows)}")
+    return "\n\n".join(parts)
 
 
 def errors_page() -> str:
-    """docs/errors.md: the outcomes and every code."""
+    """docs/errors.md: the outcomes, every code in English and Chinese, and the ERPs' own codes in ours."""
     outcomes = "\n".join(f"- **{name}**: {text}." for name, text in OUTCOMES.items())
-    return f"# Error codes\n\nGenerated from `etl/errors.py`. What an outcome means:\n\n{outcomes}\n\n{code_table()}\n"
+    meant = "\n".join(f"- **{name}**：{text}。" for name, text in chinese.OUTCOMES.items())
+    head = f"# Error codes\n\nGenerated from `etl/errors.py`. What an outcome means:\n\n{outcomes}\n\n{code_table()}"
+    return f"{head}\n\n## 中文\n\n{meant}\n\n{chinese_table()}\n\n## {ERP_HEAD}\n\n{erp_tables()}\n"
 
 
 def targets_part() -> str:

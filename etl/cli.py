@@ -201,11 +201,12 @@ def show() -> None:
 
 def _show(kind: str, key: str, as_json: bool) -> None:
     from etl import config
-    from etl.pipeline import inquire
+    from etl.pipeline import inquire, reasons
     from etl.store import Store
 
     settings = config.settings()
     found = inquire.FINDERS[kind](Store.open(settings.store_url), settings.home, key)
+    found = reasons.told(found, settings.mappings)
     if as_json:
         _print_json(found)
     else:

@@ -127,7 +127,7 @@ def show_batches(batches: Sequence[Mapping[str, Any]]) -> None:
     for batch in batches:
         cells = (
             batch["batch_id"],
-            f"{batch['state']}: {batch['kept_back']}" if "kept_back" in batch else batch["state"],
+            _state(batch),
             f"{batch['journals']:,}",
             f"{batch['lines']:,}",
             money_text(batch["debit"]),
@@ -136,12 +136,21 @@ def show_batches(batches: Sequence[Mapping[str, Any]]) -> None:
     _OUT.print(table)
 
 
+def _state(batch: Mapping[str, Any]) -> str:
+    """The state of a batch, why it is kept back, and how many of its journals the ERP refused, by our codes."""
+    kept = f": {batch['kept_back']}" if "kept_back" in batch else ""
+    refused = ", ".join(f"{count:,} {code}" for code, count in batch.get("refused", {}).items())
+    return f"{batch['state']}{kept}" + (f"; refused: {refused}" if refused else "")
+
+
 def show_reconciliation(result: Mapping[str, Any]) -> None:
     """The verdict, the breaks by code, and the report files."""
     verdict = "Everything agrees." if result["explained"] else f"{result['breaks']:,} differences need an explanation:"
     _OUT.print(verdict)
     for code, count in result["by_code"].items():
         _OUT.print(f"  {code:<18} {count:>6,}   {CATALOGUE[code].next_step}", markup=False, soft_wrap=True)
+    for code, count in result["by_refusal"].items():
+        _say(f"  {code:<22} {count:>6,}   {CATALOGUE[code].owner}: {CATALOGUE[code].next_step}")
     _show_report_files(result)
 
 

@@ -20,17 +20,18 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Entry:
-    """One code of the catalogue: what it means, who acts, and what the next step is."""
+    """One code of the catalogue: what it means, who acts, what the next step is, and what usually causes it."""
 
     code: str
     outcome: str
     text: str
     owner: str
     next_step: str
+    cause: str  # of CAUSES
 
 
 FILE, REPORT, HOLD, SETUP, STOP, RETRY, BREAK = "file", "report", "hold", "setup", "stop", "retry", "break"
-SHADOW = "shadow"
+SHADOW, REFUSAL = "shadow", "refusal"
 OUTCOMES: Final = {
     FILE: "the whole file is rejected and kept; nothing of it is used",
     REPORT: "the whole report is quarantined; the other reports go on",
@@ -40,6 +41,7 @@ OUTCOMES: Final = {
     RETRY: "the step stops; running it again is safe",
     BREAK: "reported by reconciliation or by `claimpost verify`",
     SHADOW: "reported by a shadow run: what we would post differs from what the legacy interface posted",
+    REFUSAL: "what the ERP says of a journal that it has not posted, in our words; its own stand beside them",
 }
 
 _SOURCE, _ENGINEER, _FINANCE, _OPS = "source system", "data engineering", "finance", "operations"
@@ -255,9 +257,130 @@ _ROWS: Final = (
      "Accept it with a reason, or agree the rounding of the journal mapping."),
     ("LEGACY_AMOUNT", SHADOW, "Another amount there.", _FINANCE,
      "Compare tax, rate and the claim's version; correct the mapping or accept it with a reason."),
+    # --- refusal: what the ERP says, by the tables in mappings/codes
+    ("ERP_UNMAPPED", REFUSAL, "The ERP refused it with a code that no table knows.", _OPS,
+     "Read the ERP's own words; add its code to mappings/codes, then reconcile again."),
+    ("ERP_OPEN", REFUSAL, "The ERP has answered, and has neither posted nor refused it.", _OPS,
+     "Read the ERP's own words; never send again unasked."),
+    ("ERP_PARKED", REFUSAL, "The ERP holds it as a parked or draft document.", _FINANCE,
+     "Have it released and posted, or deleted, in the ERP."),
+    ("ERP_SIBLING", REFUSAL, "Refused because another journal of its group was refused.", _FINANCE,
+     "Mend the other journal; this one needs nothing."),
+    ("ERP_PERIOD_CLOSED", REFUSAL, "The accounting period is closed in the ERP.", _FINANCE,
+     "Open the period there, or agree another date; then bring our period table in line."),
+    ("ERP_PERIOD_MISSING", REFUSAL, "The ERP has no such accounting period.", _FINANCE, "Have the period made in the ERP."),
+    ("ERP_DATE", REFUSAL, "The ERP does not take the date.", _FINANCE,
+     "Compare posting date and period; mend the calendar there, or `posting_date` in the journal mapping."),
+    ("ERP_ACCOUNT_INVALID", REFUSAL, "The account is unknown in the ERP.", _FINANCE,
+     "Have the account made there, or correct the account table."),
+    ("ERP_ACCOUNT_INACTIVE", REFUSAL, "The account is blocked or not valid on the date in the ERP.", _FINANCE,
+     "Have it unblocked there, or give the account table another account from that date."),
+    ("ERP_ACCOUNT_NO_POSTING", REFUSAL, "The account takes no direct postings: it adds up others, or is kept by a subledger.",
+     _FINANCE, "Correct the account table: name an account of detail."),
+    ("ERP_COMBINATION", REFUSAL, "The ERP does not allow this account with these dimensions.", _FINANCE,
+     "Correct the account or the cost object, or have the rule changed in the ERP."),
+    ("ERP_COST_CENTER", REFUSAL, "The cost center or department is unknown, blocked or not valid on the date.", _FINANCE,
+     "Have it made or opened there, or correct the cost center table."),
+    ("ERP_PROJECT", REFUSAL, "The project or order is unknown or closed.", _FINANCE,
+     "Have it opened there, or have the claim name another one."),
+    ("ERP_DIMENSION_MISSING", REFUSAL, "The account needs a dimension that the line does not have.", _FINANCE,
+     "Give the line its cost object in the journal mapping, or have the account changed in the ERP."),
+    ("ERP_PARTY", REFUSAL, "The employee, vendor or customer is unknown or blocked.", _FINANCE,
+     "Have the master record made or opened there."),
+    ("ERP_COMPANY", REFUSAL, "The company, ledger or account book is unknown.", _ENGINEER,
+     "Correct the company's attributes in the feed."),
+    ("ERP_INTERCOMPANY", REFUSAL, "The companies of its lines may not be booked with each other.", _FINANCE,
+     "Have the intercompany rule made in the ERP, or correct `due_to` and `due_from`."),
+    ("ERP_UNBALANCED", REFUSAL, "The ERP finds debits and credits unequal.", _ENGINEER,
+     "Ours are equal: look for a line that was lost or cut on the way, and report it."),
+    ("ERP_BASE_AMOUNT", REFUSAL, "The amount in the currency of the books is missing or does not agree.", _FINANCE,
+     "Compare rate and base currency of the company here and there."),
+    ("ERP_AMOUNT", REFUSAL, "The ERP does not take the amount: too large, too many decimals, or on no one side.", _ENGINEER,
+     "Compare the decimals of the currency here and there; correct the target profile."),
+    ("ERP_CURRENCY", REFUSAL, "The currency is unknown or not active.", _FINANCE, "Have the currency opened in the ERP."),
+    ("ERP_RATE", REFUSAL, "The ERP has no exchange rate for the date, or does not take ours.", _FINANCE,
+     "Have the rate entered there; compare it with our rate table."),
+    ("ERP_RATE_TYPE", REFUSAL, "The type of the exchange rate is missing or unknown.", _ENGINEER,
+     "Correct the rate type in the target profile."),
+    ("ERP_TAX", REFUSAL, "The tax code is unknown, or the tax does not agree with its base.", _FINANCE,
+     "Compare the tax table here with the ERP's."),
+    ("ERP_DUPLICATE", REFUSAL, "The ERP says that it has this journal already.", _OPS,
+     "Ask the ERP for the document with our key; never send again unasked."),
+    ("ERP_LINES", REFUSAL, "The document has more lines than the ERP takes.", _ENGINEER,
+     "Set `journal_lines_max` in the target profile and `split` in the journal mapping."),
+    ("ERP_NUMBER", REFUSAL, "The ERP cannot number the document: no interval, or it is used up.", _FINANCE,
+     "Have the number range of the year extended in the ERP."),
+    ("ERP_DOCUMENT_TYPE", REFUSAL, "The document type, voucher word, category or source is unknown.", _ENGINEER,
+     "Correct it in the target profile, or have it made in the ERP."),
+    ("ERP_FIELD_MISSING", REFUSAL, "A field that the ERP requires is empty.", _ENGINEER,
+     "Fill it in the target profile; the ERP's words name it."),
+    ("ERP_FIELD_INVALID", REFUSAL, "A field is too long, or not written as the ERP wants it.", _ENGINEER,
+     "Correct the field in the target profile."),
+    ("ERP_FORMAT", REFUSAL, "The ERP could not read what was delivered.", _ENGINEER,
+     "Compare the delivered file with the ERP's form; correct the target profile."),
+    ("ERP_USER", REFUSAL, "The preparer of the voucher is no user of the ERP.", _ENGINEER,
+     "Name a user of the ERP in the target profile."),
+    ("ERP_AUTHORITY", REFUSAL, "The user of the interface may not post this.", _OPS,
+     "Have the authority given to the user of the interface."),
+    ("ERP_LOCKED", REFUSAL, "It was locked by another user or run.", _OPS, "Have the import run again in the ERP."),
+    ("ERP_BUDGET", REFUSAL, "Budget or commitment control refused it.", _FINANCE,
+     "Have the budget raised or the control released."),
+    ("ERP_APPROVAL", REFUSAL, "Somebody refused it in the ERP's own approval.", _FINANCE, "Ask who refused it, and why."),
+    ("ERP_REVERSAL", REFUSAL, "The document to reverse is not there, or is reversed already.", _FINANCE,
+     "Look at both documents in the ERP; have the right one reversed by hand."),
+    ("ERP_SETUP", REFUSAL, "The ERP's own setup is incomplete.", _FINANCE, "Have the setup that its words name completed."),
+    ("ERP_SYSTEM", REFUSAL, "The ERP failed by itself.", _OPS, "Have the import run again there; tell its administrators."),
 )  # fmt: skip
 
-CATALOGUE: Final[dict[str, Entry]] = {row[0]: Entry(*row) for row in _ROWS}
+# What usually causes a code; each code has one.
+CAUSES: Final = {
+    "transfer": "the file was damaged, cut off or mistaken on its way",
+    "export": "the sender changed its export, or its program has a fault",
+    "claim": "the claim was entered or approved wrongly",
+    "version": "one claim came or was booked twice, or before its turn",
+    "policy": "a rule of the company, or unusual figures",
+    "reference": "a table here lacks a row, or is out of date",
+    "mapping": "a mapping or target profile here does not fit",
+    "setting": "a setting, path or command is wrong",
+    "network": "another system is away, busy or not the one we know",
+    "answer": "the ERP's answer is late, or says other things at two times",
+    "erp_master": "the ERP's master data or calendar differs from ours",
+    "erp_setup": "the ERP's setup, authority or control",
+    "erp_hand": "somebody changed the ERP's books or import by hand",
+    "defect": "a defect of claimpost",
+    "legacy": "the legacy interface decided otherwise",
+}
+_CAUSED: Final = {
+    "transfer": "EMPTY ENCODING NUL LINE_END COMPRESSION SIDECAR INCOMPLETE SYNTAX FIELD_COUNT QUOTING RECORD_COUNT "
+    "BLANK_LINE CONTROL_TOTAL",
+    "export": "SIZE CONTENT_TYPE HEADER UNKNOWN_COLUMN TYPE RECORD_MARK CODE LENGTH CONTROL_CHARACTER UNICODE INTEGER "
+    "UNIDENTIFIED REPORT_HEADER LINE_REPEATED STATUS SUM",
+    "claim": "MISSING MONEY PRECISION RANGE ZERO NEGATIVE CURRENCY TAX SPLIT REPORT_TOTAL DATE DATE_RANGE DATE_ORDER "
+    "RATE_VALUE",
+    "version": "CONFLICT REVISION INVOICE_REPEATED",
+    "policy": "POLICY APPROVAL SOD VOLUME",
+    "reference": "RATE MAPPING_GAP SUSPENSE_LIMIT REFERENCE PERIOD_CLOSED COMPANY ROUNDING_LIMIT ROUNDING_PERIOD TABLE",
+    "mapping": "UNBALANCED LINES UNENCODABLE KEY_OVERFLOW YAML SCHEMA LEGACY_LINE ERP_ACCOUNT_NO_POSTING "
+    "ERP_DIMENSION_MISSING ERP_COMPANY ERP_AMOUNT ERP_RATE_TYPE ERP_LINES ERP_DOCUMENT_TYPE ERP_FIELD_MISSING "
+    "ERP_FIELD_INVALID ERP_FORMAT ERP_USER ERP_UNMAPPED",
+    "setting": "PATH ENVIRONMENT UNKNOWN_FEED NO_MAPPINGS CONNECTION NO_INPUT SETTING SIGN_OFF NOT_FOUND SHADOW_BATCH "
+    "NOT_LOADED NOT_JOURNALED",
+    "network": "HOST_KEY NO_ATOMIC_RENAME NOT_REACHED TARGET_BUSY TARGET_CONTRACT TOTALS_DIFFER ERP_LOCKED ERP_SYSTEM",
+    "answer": "ANSWER_CHANGED ANSWER_UNREADABLE MISSING_IN_ERP IN_FLIGHT UNKNOWN_OUTCOME STATE_CONTRADICTED ERP_OPEN "
+    "ERP_DUPLICATE",
+    "erp_master": "REJECTED_BY_ERP ERP_SIBLING ERP_PERIOD_CLOSED ERP_PERIOD_MISSING ERP_DATE ERP_ACCOUNT_INVALID "
+    "ERP_ACCOUNT_INACTIVE ERP_COMBINATION ERP_COST_CENTER ERP_PROJECT ERP_PARTY ERP_CURRENCY ERP_RATE ERP_BASE_AMOUNT "
+    "ERP_TAX",
+    "erp_setup": "ERP_PARKED ERP_INTERCOMPANY ERP_NUMBER ERP_AUTHORITY ERP_BUDGET ERP_APPROVAL ERP_SETUP",
+    "erp_hand": "CONTENT_CHANGED LEDGER_BEHIND_TARGET MISSING_IN_SOURCE DUPLICATE_IN_ERP AMOUNT_DIFFERS "
+    "ACCOUNT_DIFFERS CURRENCY_DIFFERS PERIOD_SHIFTED DATE_DIFFERS COMPANY_DIFFERS ERP_REVERSAL",
+    "defect": "CONSERVATION SOURCE_DIFFERS ERP_UNBALANCED",
+    "legacy": "ONLY_OURS ONLY_LEGACY LEGACY_TWICE LEGACY_COMPANY LEGACY_PERIOD LEGACY_DATE LEGACY_CURRENCY "
+    "LEGACY_DIMENSION LEGACY_ACCOUNT LEGACY_SIGN LEGACY_SPLIT LEGACY_ROUNDING LEGACY_AMOUNT",
+}
+_CAUSE_OF: Final = {code: cause for cause, codes in _CAUSED.items() for code in codes.split()}
+
+CATALOGUE: Final[dict[str, Entry]] = {row[0]: Entry(*row, _CAUSE_OF[row[0]]) for row in _ROWS}
 
 
 class _Facts(dict[str, object]):

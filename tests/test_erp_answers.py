@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,7 +20,8 @@ from claims import claim, deliver
 from etl import config, console, erp, pipeline, transport
 from etl.config import PROJECT
 from etl.erp import vendor
-from etl.errors import ConfigurationError, ConflictError, PermanentError
+from etl.errors import CATALOGUE, ConfigurationError, ConflictError, PermanentError
+from etl.pipeline import inquire, mode, reasons
 from sandbox.erp import drop, faults
 from sandbox.erp.books import DEFAULT, read_books
 from sandbox.erp.faults import Faults
@@ -640,3 +643,182 @@ def test_a_form_answers_a_fault_and_no_struck_journal_is_matched(way: Way, name:
 
     assert not found["explained"]
     assert len(struck) == 1 and "matched" not in set(struck["bucket"])
+
+
+# --- reasons in our codes
+
+OURS = {name: "ERP_COMBINATION" if name == FUSION else "ERP_ACCOUNT_INVALID" for name in CODES}
+
+
+def test_a_refusal_is_told_in_our_code_with_owner_and_next_step_beside_the_erps_own_words(way: Way) -> None:
+    way.imported().acknowledge()
+    proof, store, mappings = pipeline.reconcile(way.context), way.context.store, way.folder / "mappings"
+    ours, (own, *_) = OURS[way.target], CODES[way.target]
+    (row,) = csv.DictReader(io.StringIO((way.folder / "home/reports/sample/breaks.csv").read_text("utf-8-sig")))
+    batch = reasons.told(inquire.batch(store, way.context.home, way.batch_id), mappings)
+    (refused,) = (one for one in batch["members"] if one["state"] == "rejected")
+
+    assert {ours: 1} == proof["by_refusal"]
+    assert (ours, CATALOGUE[ours].owner, CATALOGUE[ours].next_step) == (row["refusal"], row["owner"], row["next_step"])
+    erp = row["erp"].removeprefix("'")  # a spreadsheet program would run -32000
+    assert erp.startswith(own) and f"{ours} ({erp})" in row["reason"]
+    assert (own, ours) == (refused["code"], refused["refusal"])
+    assert [ours] == [one["code"] for one in batch["refusals"]]
+    assert [{ours: 1}] == [one["refused"] for one in mode.listed(mappings, store)]
+
+
+@pytest.mark.parametrize("target", [SAP])
+def test_people_read_our_code_in_status_show_and_reconcile(way: Way, capsys: pytest.CaptureFixture[str]) -> None:
+    way.imported().acknowledge()
+    store, mappings = way.context.store, way.folder / "mappings"
+    (journal_key,) = store.journals("sample").query("report_id == 'R4'")["journal_key"]
+    console.show_batches(mode.listed(mappings, store))
+    console.show_reconciliation(pipeline.reconcile(way.context))
+    console.show_found(reasons.told(inquire.journal(store, way.context.home, journal_key), mappings))
+    said = " ".join(capsys.readouterr().out.split())
+
+    assert "ERP_ACCOUNT_INVALID 1 finance: Have the account made there" in said
+    assert said.count("ERP_ACCOUNT_INVALID") >= 3
+    assert "refusals" in said
+
+
+@pytest.mark.parametrize("target", [SAP])
+def test_a_refusal_that_no_row_knows_is_unknown_and_keeps_its_words(way: Way) -> None:
+    tamper(way.imported().answer, "UNKNOWN_ACCOUNT: account 7001", "Qwzx 42")
+    way.acknowledge()
+    assert {"ERP_UNMAPPED": 1} == pipeline.reconcile(way.context)["by_refusal"]
+    assert "Qwzx 42" in (way.folder / "home/reports/sample/breaks.csv").read_text("utf-8-sig")
+
+    (way.folder / "mappings/targets" / f"{SAP}.yml").unlink()  # what the ERP said is shown all the same
+    told = reasons.told(inquire.report(way.context.store, way.context.home, "R4"), way.folder / "mappings")
+    assert ["ERP_UNMAPPED"] == [one["refusal"] for one in told["members"]]
+
+
+def test_what_has_no_answers_is_told_as_it_is(tmp_path: Path) -> None:
+    assert {"members": [], "x": 1} == reasons.told({"members": [], "x": 1}, tmp_path)
+
+
+@pytest.mark.parametrize("target", [SAP])
+def test_a_row_added_later_explains_an_earlier_refusal(way: Way) -> None:
+    tamper(way.imported().answer, "UNKNOWN_ACCOUNT: account 7001", "Qwzx 42")
+    way.acknowledge()
+    table = way.folder / "mappings/codes/sap.csv"
+    table.write_text(f"{table.read_text('utf-8')}*,Qwzx,Qwzx 42,ERP_SETUP,the test\n", "utf-8")
+    way.context.store.close()
+
+    assert {"ERP_SETUP": 1} == pipeline.reconcile(opened(way.folder).context)["by_refusal"]
+
+
+# --- when an answer comes, and where
+
+
+def lines_kept(path: Path, *numbers: int) -> bytes:
+    """Only these lines of an answer; returns the whole of it."""
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[number] for number in numbers))
+    return whole
+
+
+@pytest.mark.parametrize("target", [SAP, FUSION])
+def test_a_partial_answer_leaves_the_rest_open_and_the_whole_one_completes_it(way: Way) -> None:
+    whole = lines_kept(way.imported().answer, 0, 1)
+    part = way.acknowledge()
+    state = way.context.store.batch(way.batch_id).state
+    way.answer.write_bytes(whole)
+
+    assert ({"posted": 1, "rejected": 0, "unknown": 2, "strangers": 0}, "published") == (part, state)
+    assert {"posted": 2, "rejected": 1, "unknown": 0, "strangers": 0} == way.acknowledge()
+    assert "acknowledged" == way.context.store.batch(way.batch_id).state
+
+
+@pytest.mark.parametrize("target", [SAP, NC])
+def test_an_overdue_batch_is_unknown_is_not_sent_again_and_takes_its_late_answer(way: Way) -> None:
+    content = way.delivered.read_bytes()
+    assert 3 == way.context.store.mark_unknown(way.batch_id)
+    way.delivered.unlink()
+
+    assert ("published", [], ["unknown"] * 3) == (
+        pipeline.load(way.context, way.batch_id), list(way.drop.glob(f"{way.batch_id}.*")), way.states(),
+    )  # fmt: skip
+    (way.drop / f"{way.batch_id}.xml").write_bytes(content)
+    assert {"posted": 2, "rejected": 1, "unknown": 0, "strangers": 0} == way.imported().acknowledge()
+
+
+@pytest.mark.parametrize("target", [SAP])
+@pytest.mark.parametrize(
+    "place", ["{}.ack.csv", "taken/{}.ack.csv", "ack/.{}.ack.csv", "ack/{}.ack.csv.part", "ack/X{}.ack.csv"]
+)
+def test_an_answer_that_does_not_lie_where_answers_lie_is_not_read(way: Way, place: str) -> None:
+    """Forged or misplaced: only the file of this batch in the folder of answers counts."""
+    way.imported().answer.rename(way.drop / place.format(way.batch_id))
+
+    assert {"posted": 0, "rejected": 0, "unknown": 3, "strangers": 0} == way.acknowledge()
+
+
+@pytest.mark.parametrize("target", [SAP])
+def test_posted_and_then_rejected_stops_and_changes_nothing(way: Way) -> None:
+    way.imported().acknowledge()
+    before = way.members()
+    tamper(way.answer, ",53,", ",51,")
+
+    with pytest.raises(ConflictError, match="ANSWER_CHANGED"):
+        way.acknowledge()
+    assert before == way.members()
+
+
+@pytest.mark.parametrize("target", [SAP])
+def test_posted_and_rejected_in_one_answer_is_no_answer(way: Way) -> None:
+    (journal_key,) = way.context.store.journals("sample").query("report_id == 'R1'")["journal_key"]
+    path = way.imported().answer
+    (own,) = (line for line in path.read_text("utf-8").splitlines(keepends=True) if journal_key in line)
+    path.write_text(path.read_text("utf-8") + own.replace(",53,", ",51,"), "utf-8")
+
+    assert {"posted": 1, "rejected": 1, "unknown": 1, "strangers": 0} == way.acknowledge()
+
+
+@pytest.mark.parametrize("target", [SAP])
+def test_what_the_erp_says_of_a_journal_that_it_holds_is_kept_and_is_no_success(way: Way) -> None:
+    tamper(way.imported().answer, ",53,", ",64,", 9)
+    way.acknowledge()
+    (way.drop / f"ack/{way.batch_id}.ledger.csv").unlink()
+    proof = pipeline.reconcile(way.context)
+    rows = csv.DictReader(io.StringIO((way.folder / "home/reports/sample/breaks.csv").read_text("utf-8-sig")))
+    open_ones = [row for row in rows if row["code"] == "IN_FLIGHT"]
+
+    assert ["sealed", "sealed", "rejected"] == way.states()
+    assert (2, 1) == (proof["by_code"]["IN_FLIGHT"], proof["breaks"])
+    assert ["ERP_OPEN"] * 2 == [row["refusal"] for row in open_ones]
+    assert all(row["erp"].startswith("64/RW/605") for row in open_ones)
+    assert {("Wait for the acknowledgement. Read the ERP's own words; never send again unasked.", "operations")} == {
+        (row["next_step"], row["owner"]) for row in open_ones
+    }
+
+
+# --- SAP's audit IDoc, as mappings/README.md declares it
+
+ALEAUD = """<ALEAUD01><IDOC BEGIN="1"><EDI_DC40 SEGMENT="1"><MESTYP>ALEAUD</MESTYP></EDI_DC40><E1ADHDR SEGMENT="1">
+<MESTYP>ACC_DOCUMENT</MESTYP>
+<E1STATE SEGMENT="1"><DOCNUM>K1</DOCNUM><STATUS>53</STATUS><STATXT>Document posted</STATXT><STAMID>RW</STAMID>
+<STAMNO>605</STAMNO><E1PRTOB SEGMENT="1"><OBJKEY>0200000001CN012026</OBJKEY></E1PRTOB></E1STATE>
+<E1STATE SEGMENT="1"><DOCNUM>K2</DOCNUM><STATUS>53</STATUS><STATXT>Document posted</STATXT><STAMID>RW</STAMID>
+<STAMNO>605</STAMNO></E1STATE>
+<E1STATE SEGMENT="1"><DOCNUM>K3</DOCNUM><STATUS>51</STATUS><STATXT>Posting period 002 2026 is not open</STATXT>
+<STAMID>F5</STAMID><STAMNO>201</STAMNO></E1STATE>
+<E1STATE SEGMENT="1"><DOCNUM>K4</DOCNUM><STATUS>99</STATUS><STATXT>?</STATXT></E1STATE>
+</E1ADHDR></IDOC></ALEAUD01>"""
+
+
+def test_the_audit_idoc_of_sap_is_read_by_the_rule_of_the_handbook() -> None:
+    text = (PROJECT / "mappings/README.md").read_text("utf-8").split("### SAP's audit IDoc")[1]
+    rule = config.read_yaml(text.split("```yaml\n")[1].split("```")[0].encode(), "README.md")
+    profile = config.read_yaml((PROJECT / f"mappings/targets/{SAP}.yml").read_bytes(), "x.yml")
+    profile["acknowledge"] = rule["acknowledge"]
+    assert [] == config.check(profile, "target")
+
+    assert [
+        ("K1", "posted", "0200000001CN012026", "", ""),
+        ("K2", "received", "", "53/RW/605", "Document posted"),
+        ("K3", "rejected", "", "51/F5/201", "Posting period 002 2026 is not open"),
+        ("K4", "unknown", "", "99", "?"),
+    ] == vendor.read(profile, ALEAUD.encode(), bytes, "x.ack.xml")

@@ -217,6 +217,13 @@ def test_answers_are_read_per_journal(case: Case, session: Folder) -> None:
     ]
 
 
+def test_a_level_without_a_code_is_its_own_code(case: Case, session: Folder) -> None:
+    rows = "B1,K1,sibling,,,\nB1,K2,parked,,,draft\nB1,K3,received,,R1,\nB1,K4,rejected,,,\n"
+    answer(case.drop, "B1.ack.csv", ACK + rows)
+
+    assert ["SIBLING", "PARKED", "R1", ""] == erp.acknowledge_file(session, BEANCOUNT, "B1")["code"].tolist()
+
+
 def test_the_ledger_is_read_in_exact_minor_units(case: Case, session: Folder) -> None:
     line = "D1,JP01,2026-03-31,2026-03"
     answer(case.drop, "B1.ledger.csv", LEDGER + f"K1,{line},JPY,660201,1200,\nK1,{line},JPY,224101,,1200\n")

@@ -16,7 +16,7 @@ MODULE_LINES_MAX, DAG_LINES_MAX, FUNCTION_LINES_MAX, FUNCTION_LINES_USUAL = 500,
 # Who may import whom: only what stands in an earlier row; rows 0 to 2 also their own row. docs: architecture.
 LAYERS = (
     ("etl.errors", "etl.money", "etl.model", "etl.config", "etl.masking"),
-    ("etl.lookup", "validations.schemas", "validations.rules"),
+    ("etl.lookup", "etl.refusals", "validations.schemas", "validations.rules"),
     (
         "etl.formats",
         "etl.clean",

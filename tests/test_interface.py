@@ -595,6 +595,16 @@ def test_the_codes_of_new_options_come_with_them(tmp_path: Path) -> None:
     assert row(document("tiny", "en", full), "Mode")["Value"].startswith("shadow: journals are built and sealed")
 
 
+def test_the_reasons_of_an_erp_are_those_that_its_tables_give(tmp_path: Path) -> None:
+    folder = write_mapping(tmp_path / "m", gl=GL.replace("kind: table, headers", "kind: table, codes: [acme], headers"))
+    (folder / "codes").mkdir()
+    (folder / "codes/acme.csv").write_text("code,words,example,ours,source\nE1,,,ERP_TAX,the test\n", "utf-8")
+    found = {entry.code for entry in codes.possible(mapping.load(folder, "tiny")) if entry.outcome == "refusal"}
+
+    assert {"ERP_TAX", "ERP_UNMAPPED", "ERP_OPEN"} == found
+    assert row(document("tiny", "en", folder), "Its codes of refusal in ours")["Value"] == "codes/acme.csv"
+
+
 def test_each_kind_of_source_gives_its_own_codes() -> None:
     delimited, positions, document_of = (
         {entry.code for entry in codes.possible(mapping.load(MAPPINGS, feed))}

@@ -615,6 +615,24 @@ def test_a_refusal_is_told_in_the_erps_words_and_ages_from_the_delivery() -> Non
     assert (row["age_days"], row["owner"], row["amount_minor"]) == (3, "finance", 10_600)
 
 
+def test_a_refusal_in_our_codes_names_who_acts_and_every_next_step() -> None:
+    said = {"state": "rejected", "code": "EP01,EM03", "message": "Closed", "refusal": "ERP_PERIOD_CLOSED, ERP_COMPANY"}
+    row = not_posted(month_end(), **said).reconcile().breaks.iloc[0]
+    closed, company = (errors.CATALOGUE[code] for code in ("ERP_PERIOD_CLOSED", "ERP_COMPANY"))
+    assert row["reason"] == "The ERP refused it: ERP_PERIOD_CLOSED, ERP_COMPANY (EP01,EM03 Closed)."
+    assert (row["refusal"], row["owner"]) == ("ERP_PERIOD_CLOSED, ERP_COMPANY", closed.owner)
+    assert row["next_step"] == f"{closed.next_step} {company.next_step}"
+
+
+@pytest.mark.parametrize(("state", "code"), [("sealed", "IN_FLIGHT"), ("unknown", "UNKNOWN_OUTCOME")])
+def test_a_parked_journal_stays_open_and_says_what_to_do_in_the_erp(state: str, code: str) -> None:
+    said = {"state": state, "batch_state": "published", "code": "PARKED", "message": "draft", "refusal": "ERP_PARKED"}
+    row = not_posted(month_end(), **said).reconcile().breaks.iloc[0]
+    own, parked = errors.CATALOGUE[code], errors.CATALOGUE["ERP_PARKED"]
+    assert (row["code"], row["erp"], row["owner"]) == (code, "PARKED draft", own.owner)
+    assert row["next_step"] == f"{own.next_step} {parked.next_step}"
+
+
 def test_a_journal_refused_in_one_batch_and_posted_in_the_next_agrees() -> None:
     earlier = {"batch_id": "B-1", "state": "rejected", "code": "EP01", "published_at": "2026-04-01T09:00:00Z"}
     world = month_end().adding("members", of("R1"), **earlier)

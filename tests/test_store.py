@@ -348,6 +348,29 @@ def test_received_and_parked_are_no_answers_yet(store: Store) -> None:
     assert (result.new, result.state) == (False, "published")
 
 
+def test_the_words_of_a_journal_that_is_parked_are_kept_until_it_is_posted(any_store: Store) -> None:
+    parked = answers(("R1", "parked", ""), ("R2", "unknown", "")).assign(code="PARKED", message="draft")
+    sent(any_store).acknowledge("B1", parked)
+    known = any_store.members("B1")[["state", "code", "message"]].to_numpy().tolist()
+    any_store.acknowledge("B1", answers(("R1", "posted", "D1")))
+    any_store.acknowledge("B1", parked)  # an old answer again says nothing of a posted journal
+
+    assert [["sealed", "PARKED", "draft"]] * 2 == known
+    assert [["posted", ""], ["sealed", "PARKED"]] == sorted(
+        any_store.members("B1")[["state", "code"]].to_numpy().tolist()
+    )
+
+
+def test_refused_journals_are_counted_by_what_the_erp_said(any_store: Store) -> None:
+    said = answers(("R1", "rejected", ""), ("R2", "rejected", "")).assign(code="EP01", message="closed")
+    sent(any_store).acknowledge("B1", said)
+    (row,) = any_store.refused().to_dict("records")
+
+    assert ("B1", "rejected", "EP01", "closed", 2) == tuple(
+        row[name] for name in ("batch_id", "state", "code", "message", "journals")
+    )
+
+
 @pytest.mark.parametrize("second", [("R1", "posted", "D9"), ("R1", "rejected", "")])
 def test_a_posted_journal_takes_no_other_answer(store: Store, second: tuple[str, str, str]) -> None:
     sent(store).acknowledge("B1", answers(("R1", "posted", "D1")))

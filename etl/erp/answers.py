@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,15 @@ import pyarrow.compute as pc
 from etl import model, money
 from etl.errors import PermanentError
 
+_SAYS_IT: Final = ("sibling", "parked", "received")
+
 
 def acknowledgements(rows: Sequence[Sequence[str]]) -> pd.DataFrame:
-    """Rows of (journal_key, level, erp_document, code, message) as model.ACKNOWLEDGEMENT_COLUMNS."""
+    """Rows of (journal_key, level, erp_document, code, message) as model.ACKNOWLEDGEMENT_COLUMNS.
+
+    Without a code of the ERP the level is the code of what is neither posted nor refused for itself: SIBLING, PARKED.
+    """
+    rows = [(*row[:3], row[3] or (row[1].upper() if row[1] in _SAYS_IT else ""), row[4]) for row in rows]
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(model.ACKNOWLEDGEMENT_COLUMNS)
     named = zip(model.ACKNOWLEDGEMENT_COLUMNS, columns, strict=True)
     return pd.DataFrame({name: model.texts(list(values)) for name, values in named})

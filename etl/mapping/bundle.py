@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from etl import clean, config, lookup, shadow
+from etl import clean, config, lookup, refusals, shadow
 from etl.config import Document
 from etl.errors import ConfigurationError
 from etl.mapping import checks, shares
@@ -29,7 +29,10 @@ _CHECKS: Final[Mapping[str, Callable[[Document], Iterable[ConfigurationError]]]]
 
 @dataclass(frozen=True)
 class Bundle:
-    """A feed with its source, rules, journal mapping, targets and tables; `digest` is over all their bytes."""
+    """A feed with its source, rules, journal mapping, targets and tables; `digest` is over all their bytes.
+
+    `codes` (target -> the ERP's codes in ours) is not in the digest: it decides nothing that is booked.
+    """
 
     feed: Document
     source: Document
@@ -41,6 +44,7 @@ class Bundle:
     taxes: shares.Shares | None
     periods: lookup.Table | None
     rates: lookup.Table | None
+    codes: Mapping[str, refusals.Codes]
     digest: str
 
     @property
@@ -96,6 +100,7 @@ def check(folder: Path) -> list[ConfigurationError]:
             document = reading.document(kind, path.stem)
             if kind == "journal" and document is not None:
                 reading.problems += checks.unused_tables(document)
+    reading.problems += refusals.scan(folder / "codes", sorted(path.stem for path in folder.glob("codes/*.csv")))[1]
     for feed_id in feed_names(folder):
         reading.bundle(feed_id)
     unique = {str(problem): problem for problem in reading.problems}.values()
@@ -133,12 +138,13 @@ class _Reading:
         periods = self.periods(feed)
         tables, rates = self.tables(journal, feed) if journal is not None else ({}, None)
         allocations, taxes = self.shares(journal) if journal is not None else ({}, None)
+        codes = {name: self.codes(target) for name, target in targets.items() if target is not None}
         if self.problems or source is None or journal is None:
             return None
         return Bundle(
             feed, source, tuple(r for r in rules if r is not None), journal,
             {name: t for name, t in targets.items() if t is not None}, tables, allocations, taxes, periods, rates,
-            _digest(self.folder, feed, journal),
+            codes, _digest(self.folder, feed, journal),
         )  # fmt: skip
 
     def document(self, kind: str, name: str) -> Document | None:
@@ -187,6 +193,12 @@ class _Reading:
         periods = self.table(feed, ("periods",), feed["periods"], PERIOD_KEY, "state")
         self.problems += checks.periods(periods)
         return periods
+
+    def codes(self, target: Document) -> refusals.Codes:
+        """The tables of an ERP's own codes that a target names."""
+        codes, problems = refusals.scan(self.folder / "codes", target["acknowledge"].get("codes", []))
+        self.problems += problems
+        return codes
 
     def tables(self, journal: Document, feed: Document) -> tuple[dict[str, lookup.Table], lookup.Table | None]:
         """The look-up tables of a journal mapping and its rates."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from etl import config
 from etl.errors import ConfigurationError
+from etl.pipeline.reasons import counted
 from etl.pipeline.summary import batch_summary
 from etl.store import Batch, Store
 
@@ -31,8 +32,10 @@ def kept_back(feed: Mapping[str, Any], store: Store, batches: Iterable[Batch]) -
 
 
 def listed(mappings: Path, store: Store) -> list[dict[str, Any]]:
-    """Every batch as `status --json` shows it; one that is kept back says why (`kept_back`)."""
+    """Every batch as `status --json` shows it; one that is kept back says why (`kept_back`), one with refused journals
+    how many by our codes (`refused`)."""
     batches = store.batches()
+    refusals = counted(mappings, store)
     kept: dict[str, str] = {}
     for feed_id in sorted({batch.feed_id for batch in batches}):
         try:
@@ -40,4 +43,8 @@ def listed(mappings: Path, store: Store) -> list[dict[str, Any]]:
         except (ConfigurationError, FileNotFoundError):
             continue  # its batches are listed all the same
         kept |= kept_back(feed, store, [one for one in batches if one.feed_id == feed_id])
-    return [batch_summary(one) | ({"kept_back": kept[one.batch_id]} if one.batch_id in kept else {}) for one in batches]
+    extras: dict[str, dict[str, Any]] = {"kept_back": kept, "refused": refusals}
+    return [
+        batch_summary(one) | {name: facts[one.batch_id] for name, facts in extras.items() if one.batch_id in facts}
+        for one in batches
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from etl import erp, model, money, report, transport
+from etl import erp, model, money, refusals, report, transport
 from etl.pipeline.context import Context, now
 from etl.pipeline.inquire import records
 from etl.pipeline.mode import kept_back
@@ -25,8 +26,9 @@ HISTORY = 12
 def reconcile(context: Context, period: str = "", out: Path | None = None) -> dict[str, Any]:
     """Compare and report.
 
-    Out: {"feed", "period", "explained", "breaks", "by_code", "counts", "shifts", "kept_back", "report_files"}; shifts
-    are the corrections whose reversal lies in another period than its journal.
+    Out: {"feed", "period", "explained", "breaks", "by_code", "by_refusal", "counts", "shifts", "kept_back",
+    "report_files"}; by_refusal counts the ERP's reasons in our codes, several of one journal each; shifts are the
+    corrections whose reversal lies in another period than its journal.
 
     Batches whose journals all agree with the ERP become `reconciled`; those kept back in shadow are not compared, the
     legacy interface posts them. The report goes to `out`, by default to the home's reports/<feed>. The feed's summary
@@ -66,6 +68,7 @@ def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period
     members, journals, outcomes, expected = (
         f[~f["journal_key"].isin(shadow)] for f in (members, journals, outcomes, expected)
     )
+    members = members.assign(refusal=refusals.named(members, context.bundle.codes).set_axis(members.index))
     hours = int(context.bundle.feed["acknowledge_within_hours"])
     return compare(
         outcomes[OUTCOME_COLUMNS], expected, journals[model.JOURNAL_COLUMNS],
@@ -139,6 +142,8 @@ def _result(context: Context, found: Reconciliation, period: str) -> dict[str, A
     by_code = {
         str(code): int(count) for code, count in found.breaks["code"].value_counts(sort=False).sort_index().items()
     }
+    refused = found.breaks.loc[found.breaks["code"] == "REJECTED_BY_ERP", "refusal"]
+    by_refusal = Counter(code for said in refused for code in said.split(", "))
     stages = found.stages
     counts = {
         "posted": int(stages["posted_count"].sum()), "breaks": len(open_breaks),
@@ -146,7 +151,7 @@ def _result(context: Context, found: Reconciliation, period: str) -> dict[str, A
     }  # fmt: skip
     return {
         "feed": context.feed_id, "period": period, "explained": explained(found), "breaks": len(open_breaks),
-        "by_code": by_code, "counts": counts,
+        "by_code": by_code, "by_refusal": dict(sorted(by_refusal.items())), "counts": counts,
     }  # fmt: skip
 
 

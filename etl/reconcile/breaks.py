@@ -43,21 +43,22 @@ ANSWERED: Final = ("acknowledged", "reconciled")  # the ERP's answer is in; what
 # Of a member; the first counts when there are several. A void one was refused, and a corrected version replaced it.
 STATES: Final = ("posted", "unknown", "sealed", "rejected", "void")
 REFUSED: Final = ("rejected", "void")
+SAYS_WHY: Final = ("REJECTED_BY_ERP", "UNKNOWN_OUTCOME", "IN_FLIGHT")  # the ERP's last words stand with these
 
 OUTCOME_COLUMNS: Final = [
     "landing_sha256", *model.REPORT_KEY, "document_currency", "outcome", "lines", "gross_minor",
 ]  # fmt: skip
 MEMBER_COLUMNS: Final = [
-    "batch_id", "journal_key", "state", "batch_state", "published_at", "erp_document", "code", "message",
+    "batch_id", "journal_key", "state", "batch_state", "published_at", "erp_document", "code", "message", "refusal",
 ]  # fmt: skip
 BREAK_COLUMNS: Final = [
     "code", "company", "period", "journal_key", "report_id", "currency", "here", "erp", "amount_minor", "reason",
-    "owner", "next_step", "severity", "age_days",
+    "refusal", "owner", "next_step", "severity", "age_days",
 ]  # fmt: skip
 REPORT: Final = [*model.REPORT_KEY, "currency", "purpose"]
 _TEXTS: Final = [
     "code", "company", "period", "journal_key", "report_id", "currency", "since", "here", "erp", "detail", "value",
-    "severity",
+    "refusal", "severity",
 ]  # fmt: skip
 _NUMBERS: Final = {"j": -1, "u": -1, "amount_minor": 0}
 _HEADER: Final = {"COMPANY_DIFFERS": "company", "PERIOD_SHIFTED": "period", "DATE_DIFFERS": "posting_date"}
@@ -254,9 +255,10 @@ def answer_breaks(book: Book, code_of: pd.Series, live: pd.DataFrame) -> pd.Data
         part = live.iloc[j].reset_index(drop=True)
         since = part["published_at"].where(part["published_at"] != "", book.journals["posting_date"].iloc[j].to_numpy())
         facts: dict[str, Any] = {}
-        if code == "REJECTED_BY_ERP":
+        if code in SAYS_WHY:
             facts["erp"] = (part["code"] + " " + part["message"]).str.strip()
-            facts["detail"] = facts["erp"]
+            facts["refusal"], words = part["refusal"], part["refusal"] + " (" + facts["erp"] + ")"
+            facts["detail"] = facts["erp"].where(part["refusal"] == "", words)
         elif code == "STATE_CONTRADICTED":
             facts["here"] = part["state"].where(part["state"].isin(REFUSED), "not loaded")
             facts["erp"] = "posted as " + model.texts(documents.reindex(j).to_numpy())
@@ -395,20 +397,31 @@ def _cell_text(book: Book, cells: pd.DataFrame, side: str) -> pd.Series:
 
 
 def finish(found: pd.DataFrame, as_of: str) -> pd.DataFrame:
-    """RAW breaks as BREAK_COLUMNS: reason, owner and next step from the catalogue, age in days; worst first."""
+    """RAW breaks as BREAK_COLUMNS: reason, owner and next step from the catalogue, age in days; worst first.
+
+    refusal: our codes (ERP_...) for what the ERP says, with ", " between, which then name owner and next step.
+    """
     kind, first = model.groups(found, ["code", "detail", "value"])
     codes, details, values = (found[name].iloc[first].tolist() for name in ("code", "detail", "value"))
     reasons = [text(c, detail=d, value=v) for c, d, v in zip(codes, details, values, strict=True)]
+    who, one = model.groups(found, ["code", "refusal"])
+    acts = [_acts(*pair) for pair in found[["code", "refusal"]].iloc[one].itertuples(index=False, name=None)]
     order = {code: number for number, code in enumerate(CODES)}
     days = moments(model.texts([as_of])).astype("datetime64[D]") - moments(found["since"]).astype("datetime64[D]")
     age = pd.Series(days.astype("timedelta64[D]")).dt.days.fillna(0).clip(lower=0).to_numpy(dtype=np.int64)
     full = found.assign(
         reason=model.spread(reasons, kind), age_days=age, rank=found["code"].map(order),
-        owner=found["code"].map({code: CATALOGUE[code].owner for code in CODES}).astype("str"),
-        next_step=found["code"].map({code: CATALOGUE[code].next_step for code in CODES}).astype("str"),
+        owner=model.spread([owner for owner, _ in acts], who), next_step=model.spread([step for _, step in acts], who),
     )  # fmt: skip
     keys = ["severity", "rank", "company", "period", "journal_key", "report_id", "currency", "erp"]
     return full.sort_values(keys, kind="stable")[BREAK_COLUMNS].reset_index(drop=True)
+
+
+def _acts(code: str, refusal: str) -> tuple[str, str]:
+    """Who acts on a break, and how; of a refusal its reasons say it, and the first of several is the owner's."""
+    said = refusal.split(", ") if refusal else []
+    entries = [CATALOGUE[one] for one in (said if said and code == "REJECTED_BY_ERP" else [code, *said])]
+    return entries[0].owner, " ".join(dict.fromkeys(entry.next_step for entry in entries))
 
 
 def masks(found: pd.DataFrame, documents: pd.DataFrame) -> Ints:

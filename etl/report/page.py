@@ -125,13 +125,14 @@ def _tiles(reconciliation: Reconciliation) -> list[tuple[str, int]]:
 
 
 def _kinds(breaks: pd.DataFrame) -> list[dict[str, Any]]:
-    """The breaks by code, worst first: how many, what is at stake, who acts and how."""
+    """The breaks by code and first reason of the ERP, worst first: how many, what is at stake, who acts and how."""
     out = []
-    for (severity, code), part in breaks.groupby(["severity", "code"], dropna=False, sort=False):
-        entry = CATALOGUE[str(code)]
+    said = breaks.assign(said=breaks["refusal"].str.split(", ").str[0])
+    for (severity, code, reason), part in said.groupby(["severity", "code", "said"], dropna=False, sort=False):
+        entry = CATALOGUE[str(reason) if reason and code == "REJECTED_BY_ERP" else str(code)]
         stake = amounts(by_currency(part, "amount_minor"))
         out.append(
-            {"severity": severity, "code": code, "count": len(part), "stake": stake,
+            {"severity": severity, "code": f"{code} {reason}".strip(), "count": len(part), "stake": stake,
              "oldest": int(part["age_days"].max()), "owner": entry.owner, "next_step": entry.next_step}
         )  # fmt: skip
     return out

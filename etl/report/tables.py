@@ -47,7 +47,8 @@ BREAKS: Final = (
     Column("period", "period", width=9), Column("report_id", "report_id", width=16),
     Column("journal_key", "journal_key", width=20), Column("currency", "currency", width=9),
     Column("here", "here", width=26), Column("erp", "erp", width=26), Column("amount", "amount_minor", AMOUNT, 18),
-    Column("age_days", "age_days", COUNT, 9), Column("reason", "reason", width=60), Column("owner", "owner", width=18),
+    Column("age_days", "age_days", COUNT, 9), Column("reason", "reason", width=60),
+    Column("refusal", "refusal", width=24), Column("owner", "owner", width=18),
     Column("next_step", "next_step", width=50),
 )  # fmt: skip
 TOTALS: Final = (

@@ -123,6 +123,7 @@ def acknowledge(connection: Connection, batch_id: str, answers: pd.DataFrame, at
     """Apply answers to the members of a batch; the same answers again change nothing."""
     connection.execute(select(t.batch.c.batch_id).where(t.batch.c.batch_id == batch_id).with_for_update())
     found = batch(connection, batch_id)
+    _note(connection, batch_id, answers[~answers["level"].isin(list(_STATE_OF))])
     answers = answers[answers["level"].isin(list(_STATE_OF))]
     content = model.digest(*["\x1e".join(row) for row in sorted(_texts(answers))])
     seen = (t.acknowledgement.c.batch_id == batch_id, t.acknowledgement.c.content_hash == content)
@@ -140,6 +141,17 @@ def acknowledge(connection: Connection, batch_id: str, answers: pd.DataFrame, at
     if strangers:
         audit.append(connection, at, "strangers", batch_id, _named(answers[answers["journal_key"].isin(strangers)]))
     return Acknowledged(True, posted, rejected, strangers, _complete(connection, found, at))
+
+
+def _note(connection: Connection, batch_id: str, answers: pd.DataFrame) -> None:
+    """Keep what the ERP says of journals that it has neither posted nor refused; their state stays."""
+    said = answers.drop_duplicates("journal_key", keep="last")[["journal_key", "code", "message"]]
+    if not len(said):
+        return
+    with frames.temporary(connection, "answer", said.reset_index(drop=True)) as answer:
+        join = (t.batch_member.c.batch_id == batch_id, t.batch_member.c.journal_key == answer.c.journal_key)
+        new = {name: answer.c[name] for name in ("code", "message")}
+        connection.execute(update(t.batch_member).where(*join, t.batch_member.c.state.in_(_OPEN)).values(new))
 
 
 def _named(answers: pd.DataFrame) -> str:

@@ -157,6 +157,14 @@ def members(
     return found.sort_values(["batch_id", "journal_key"], ignore_index=True)
 
 
+def refused(connection: Connection) -> pd.DataFrame:
+    """What the ERP said of refused journals, each wording of a batch once: batch_id, target, state, code, message,
+    and the number of journals."""
+    named = [t.batch_member.c.batch_id, t.batch.c.target, *(t.batch_member.c[n] for n in ("state", "code", "message"))]
+    statement = select(*named, func.count().label("journals")).join(t.batch, t.batch.c.batch_id == named[0])
+    return frames.read(connection, statement.where(t.batch_member.c.state == "rejected").group_by(*named))
+
+
 def _by_keys(connection: Connection, statement: Select[Any], table: Table, keys: Sequence[str]) -> pd.DataFrame:
     parts = [frames.read(connection, statement.where(table.c.journal_key.in_(part))) for part in frames.in_parts(keys)]
     return pd.concat(parts, ignore_index=True) if parts else frames.read(connection, statement)

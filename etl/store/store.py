@@ -191,6 +191,11 @@ class Store:
         with self._read() as connection:
             return reports.members(connection, batch_id, feed_id, period, keys)
 
+    def refused(self) -> pd.DataFrame:
+        """Refused journals by batch and by what the ERP said: batch_id, target, state, code, message, journals."""
+        with self._read() as connection:
+            return reports.refused(connection)
+
     def events(self, subject: str) -> pd.DataFrame:
         """The history of a batch, or of anything else that events name: event, detail, actor, at; oldest first."""
         with self._read() as connection:

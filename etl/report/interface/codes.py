@@ -6,15 +6,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from etl.errors import CATALOGUE, OUTCOMES, SHADOW, Entry
+from etl.errors import CATALOGUE, OUTCOMES, REFUSAL, SHADOW, Entry
 from etl.formats import JsonFormat
 from etl.mapping import Bundle
+from etl.refusals import OPEN, UNMAPPED
 from etl.report.interface import chinese, columns
 from etl.report.interface.model import Section, Table
 from etl.report.interface.words import Words
 
 Option = Callable[[Bundle], bool]
 _SHADOW: Final = tuple(code for code, entry in CATALOGUE.items() if entry.outcome == SHADOW)
+
+_REFUSALS: Final = tuple(code for code, entry in CATALOGUE.items() if entry.outcome == REFUSAL)
 
 
 def _checks(bundle: Bundle) -> Mapping[str, Any]:
@@ -80,6 +83,11 @@ def _is_long(bundle: Bundle) -> bool:
     return "split" not in bundle.journal and any("journal_lines_max" in one for one in bundle.targets.values())
 
 
+def _maps(ours: str) -> Option:
+    """Whether a table of a target's ERP gives this code."""
+    return lambda bundle: any(row.ours == ours for codes in bundle.codes.values() for row in codes.rows)
+
+
 # Codes that only one option of a feed, its source or its targets can give; the others are always possible.
 _NEEDS: Final[Mapping[str, Option]] = {
     "SIDECAR": lambda b: b.feed["source"]["complete"] == "ok_file",
@@ -124,6 +132,7 @@ _NEEDS: Final[Mapping[str, Option]] = {
     "ANSWER_UNREADABLE": lambda b: bool(_answers(b) - {"table", "file"}),
     "NO_ATOMIC_RENAME": lambda b: _kinds(b) != {"table"},
     **dict.fromkeys(_SHADOW, _is_shadow),
+    **{code: _maps(code) for code in _REFUSALS if code not in (UNMAPPED, OPEN)},
 }
 
 

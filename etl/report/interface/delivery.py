@@ -40,6 +40,7 @@ def _delivery(bundle: Bundle, entry: Rule, say: Words) -> Iterator[Row]:
         yield say("delivered"), say("delivered.file", file=profile["file"])
     answer: Rule = profile["acknowledge"]
     yield from _ANSWERS[answer["kind"]](answer, say)
+    yield say("answer_codes"), say.listed(f"codes/{name}.csv" for name in answer.get("codes", []))
     yield say("deadline"), say("hours", count=bundle.feed["acknowledge_within_hours"])
 
 

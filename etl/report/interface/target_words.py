@@ -121,6 +121,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "answer_code": ("Code in", "代码所在"),
     "answer_message": ("Message in", "说明所在"),
     "answer_joined": ("{places}, joined by a slash", "{places}，以斜杠连接"),
+    "answer_codes": ("Its codes of refusal in ours", "拒绝代码与我方代码的对照"),
     "answer_levels": ("States of the ERP", "ERP 的状态"),
     "answer_level": ("{code}: {level}", "{code}：{level}"),
     "answered.posted": ("posted", "已过账"),
