@@ -596,7 +596,7 @@ def test_an_import_that_ends_before_it_marks_the_file_heals_on_the_next_run(way:
         (NC, "  each: ufinterface/sendresult\n", "", "acknowledge", "'each' is a required property"),
         (NC, "posted,", "success,", "acknowledge.levels.1", "'success' is not one of"),
         (NC, "  key: bdocid", "  keys: bdocid", "acknowledge", "'keys' was unexpected"),
-        (NC, "kind: xml\n  answer", "kind: html\n  answer", "acknowledge.kind", "'html' is not one of"),
+        (NC, "kind: xml\n  codes", "kind: html\n  codes", "acknowledge.kind", "'html' is not one of"),
         (SAP, "ack/{batch_id}.ack.csv", "../{batch_id}.csv", "acknowledge.answer", "does not match"),
         (U8, 'key: "3"', "key: 业务号", "acknowledge.key", "does not match"),
         (KINGDEE, "index: DIndex, level: posted", "level: posted", "acknowledge.lists.0", "exactly one of key, index"),

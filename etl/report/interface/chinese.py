@@ -31,6 +31,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "erp_setup": "ERP 的设置、权限或控制",
     "erp_hand": "有人手工更改了 ERP 的账簿或导入",
     "defect": "claimpost 的缺陷",
+    "our_hand": "人工改动，或从备份恢复",
     "legacy": "旧接口的处理不同",
 }
 OWNERS: Final[Mapping[str, str]] = {
