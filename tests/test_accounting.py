@@ -109,6 +109,24 @@ def test_non_deductible_tax_can_have_a_line_of_its_own(tmp_path: Path) -> None:
     assert ["6602 8403 0", "6605 1597 0", "2241 0 10000"] == shown(booked.lines, *SIDES)
 
 
+def test_one_of_several_taxes_can_have_an_account_of_its_own(tmp_path: Path) -> None:
+    """QST is claimed back from another office than GST: the condition is on the tax, not on the line's tax code."""
+    federal = '    account: {value: "2221"}\n    tax_code: {field: tax_code}'
+    text = taxed("inclusive").replace(
+        f"    per: tax\n{federal}", f"    per: tax\n    when: {{tax_code: GST}}\n{federal}"
+    )
+    provincial = text[text.index("  - purpose: input_tax") : text.index("  - purpose: settlement")]
+    provincial = provincial.replace("input_tax", "provincial_tax").replace("GST", "QST").replace("2221", "2222")
+    text = text.replace("  - purpose: settlement", provincial + "  - purpose: settlement")
+    books = with_tables(tmp_path, text, taxes=TAXES)
+
+    booked = book(books, expense_lines("gross_minor tax_code\n 7787 GQ\n 100 ."))
+
+    assert ["6602  6773 0", "6602  100 0", "2221 GST 339 0", "2222 QST 675 0", "2241  0 7887"] == shown(
+        booked.lines, "account", "tax_code", "debit_minor", "credit_minor"
+    )
+
+
 def test_a_stated_tax_needs_a_rate_to_stand_on_and_a_gap_is_named_once(tmp_path: Path) -> None:
     books = with_tables(tmp_path, taxed("stated"), taxes=TAXES + "ZERO,VAT,0,100\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -303,6 +304,8 @@ def test_a_mistake_in_a_profile_is_named(home: Path, old: str, new: str, told: s
     problems = mapping.check(home / "mappings")
 
     assert [True] == [told in str(one) for one in problems]
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        mapping.legacy_profile(home / "mappings", "sample_interface")
 
 
 def test_a_profile_that_is_not_there_and_a_file_that_is_not_there(home: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from etl import clean, model
 from etl.config import Document
-from etl.mapping import elements, records, tree
+from etl.mapping import dates, elements, records, tree
 from etl.mapping.bundle import Bundle
 
 Path = tuple[str | int, ...]
@@ -18,6 +18,7 @@ _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 _AMOUNTS: Final = {
     "gross": ("gross_minor",), "net": ("gross_minor", "reclaimable_tax_minor"), "tax": ("tax_minor",),
     "reclaimable_tax": ("reclaimable_tax_minor",), "non_reclaimable_tax": ("tax_minor", "reclaimable_tax_minor"),
+    "untaxed": ("gross_minor", "tax_minor"),
 }  # fmt: skip
 _VALUES: Final = ("account", "party", "department", "cost_center", "project", "analysis", "tax_code", "text")
 _SIDES: Final = {
@@ -55,7 +56,7 @@ def journal_columns(bundle: Bundle) -> dict[str, tuple[Origin, ...]]:
     for column, field in _SAME.items():
         out[column] = {Origin(field, "the same"): None}
     for column in ("posting_date", "period"):
-        add(column, (journal["posting_date"],), ("posting_date",))
+        add(column, ("posting_date",), ("posting_date",))
     add("description", _fields(bundle, journal["description"]), ("description",))
     for number, line in enumerate(journal["lines"]):
         for name in _VALUES:
@@ -119,15 +120,20 @@ def _rules(profile: Document) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
 
 def _given(bundle: Bundle, field: str) -> Iterator[str]:
     """A field as the source gives it: what the mapping adds to the lines is traced to what it is made of."""
-    if field in ("posting_date", "period"):
-        yield bundle.journal["posting_date"]
-    elif field == "base_currency":
+    journal = bundle.journal
+    if field in ("posting_date", "original_date", "period"):
+        yield from dates.fields(dates.rule_of(journal))
+    elif field in ("base_currency", "claim_company"):
         yield "company"
-    elif field == "tax_minor" and "tax_rate" in bundle.journal:
+    elif field == "tax_minor" and "tax_rate" in journal:
         yield from ("tax_minor", "gross_minor", "tax_rate_pct")
-    elif field == "reclaimable_tax_minor" and "table" in bundle.journal.get("reclaimable_tax", {}):
+    elif field == "bearer":
+        named = _fields(bundle, journal["intercompany"]["company"]) if "intercompany" in journal else ()
+        for one in ("company", *(name for name in named if name != "bearer")):
+            yield from _given(bundle, one)
+    elif field == "reclaimable_tax_minor" and "table" in journal.get("reclaimable_tax", {}):
         yield from _given(bundle, "tax_minor")
-        for key in _keys(bundle, bundle.journal["reclaimable_tax"]["table"]):
+        for key in _keys(bundle, journal["reclaimable_tax"]["table"]):
             yield from _given(bundle, key)
     else:
         assert field in model.LINE_FIELDS, "the documents are checked when they are loaded"
