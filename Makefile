@@ -1,7 +1,7 @@
 # What one can do here. `make run` and `make test` set everything up by themselves.
 # Needs Python 3.11, 3.12 or 3.13 with pip; PYTHON=/path/to/python chooses one.
 .DEFAULT_GOAL := help
-.PHONY: help run ui test mutation lint bench lock env clean
+.PHONY: help run ui erp test mutation lint bench lock env clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -20,6 +20,9 @@ run: $(READY) ## the whole way on the sample, through Airflow: expense file in, 
 
 ui: $(READY) ## Airflow with its UI on an embedded PostgreSQL; Ctrl-C stops all of it
 	@exec $(PY) -m sandbox.ui
+
+erp: $(READY) ## the sample into a real Tryton, by staging table and by file; its trial balance against ours
+	@$(PY) -m sandbox.tryout
 
 test: $(READY) lint ## everything CI runs: lint, all tests, coverage bars
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report= $(PYTEST)
@@ -45,6 +48,7 @@ bench: $(READY) ## the whole way without Airflow on 1,000,000 lines, into Postgr
 lock: $(READY) ## make the lock files again from setup.cfg
 	printf 'setuptools\nuv\n' | $(UV) $(COMPILE) --no-header - -o bootstrap.lock
 	$(UV) $(COMPILE) --extra airflow --extra test --extra docs setup.cfg -o requirements.lock
+	printf 'trytond>=8.2,<8.3\ntrytond-account>=8.2,<8.3\n' | $(UV) $(COMPILE) --no-header - -o sandbox/tryton/requirements.lock
 
 env: $(READY) ## write .env for `docker compose up`: fresh secrets and keys
 	@$(PY) deploy/make_env.py

@@ -33,13 +33,19 @@ LAYERS = (
     ("etl.sources", "etl.erp", "etl.store", "validations.checkpoints"),
     ("etl.pipeline",),
     ("etl.console", "etl.airflow_tasks", "sandbox.airflow_home"),
-    ("etl.cli", "dags", "plugins", "sandbox.demo", "sandbox.ui", "bench"),
+    ("etl.cli", "dags", "plugins", "sandbox.demo", "sandbox.ui", "sandbox.tryout", "bench"),
 )
 PURE = 2
 STARTERS = len(LAYERS) - 2
 ROW = {module: row for row, modules in enumerate(LAYERS) for module in modules}
 # The simulators share no code with what they test; the sample may use the vocabulary.
-ROW |= {"sandbox.sample": 1, "sandbox.erp": -1, "sandbox.concur_sae": -1, "etl.__main__": len(LAYERS)}
+ROW |= {
+    "sandbox.sample": 1,
+    "sandbox.erp": -1,
+    "sandbox.concur_sae": -1,
+    "sandbox.tryton": -1,
+    "etl.__main__": len(LAYERS),
+}
 EFFECTS = {"random", "secrets", "socket", "subprocess", "sqlalchemy", "paramiko", "psycopg", "pymysql", "time", "uuid"}
 MONEY = ("etl.money", "etl.model", "etl.mapping", "etl.journal", "etl.render", "etl.reconcile")
 REMOTE = ("etl.transport", "etl.sources", "etl.erp")

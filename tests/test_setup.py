@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 PROJECT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements.lock", "bootstrap.lock")
+LOCKS = ("requirements.lock", "bootstrap.lock", "sandbox/tryton/requirements.lock")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 

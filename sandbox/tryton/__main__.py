@@ -1,0 +1,5 @@
+"""`python -m sandbox.tryton`, by Tryton's own Python."""
+
+from sandbox.tryton.command import main
+
+main()
