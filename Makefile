@@ -1,7 +1,7 @@
 # What one can do here. `make run` and `make test` set everything up by themselves.
 # Needs Python 3.11, 3.12 or 3.13 with pip; PYTHON=/path/to/python chooses one.
 .DEFAULT_GOAL := help
-.PHONY: help run ui erp test mutation lint bench lock env clean
+.PHONY: help run ui erp test torture mutation lint bench lock env clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -29,6 +29,11 @@ test: $(READY) lint ## everything CI runs: lint, all tests, coverage bars
 	$(PY) -m coverage report --skip-covered --fail-under=90
 	$(PY) -m coverage report --skip-covered --fail-under=100 \
 	  --include='etl/money.py,etl/mapping/*,etl/journal/*,etl/reversal.py,etl/reconcile/*'
+
+SEEDS ?= 200
+SECONDS ?= 90
+torture: $(READY) ## kills at every step, races, spoiled lines, every interleaving; SEEDS=1000 SECONDS=600 does more
+	TORTURE=all SEEDS=$(SEEDS) SECONDS=$(SECONDS) $(PY) -m pytest -n $(JOBS) tests/torture
 
 MUTANTS ?=
 MINUTES ?= 20

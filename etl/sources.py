@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,11 +30,13 @@ _SIDECAR_TEXT: Final = re.compile(r"([0-9]{1,18})\s+([0-9a-f]{64})\s*", re.ASCII
 
 @dataclass(frozen=True)
 class Found:
-    """Files ready to be landed, oldest name first; files whose sidecar contradicts them; names left alone."""
+    """Files ready to be landed, oldest name first; files whose sidecar contradicts them; names left alone; sidecars
+    without their file."""
 
     files: tuple[FileInfo, ...]
     refused: tuple[tuple[FileInfo, FileRejected], ...] = ()
     ignored: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def find(session: Folder, pattern: str, complete: str, settle_seconds: int = 60,
         tuple(info for info, fault in judged if fault is None),
         tuple((info, fault) for info, fault in judged if fault is not None),
         seen.ignored,
+        tuple(name for name in seen.waiting if name.endswith(SIDECAR)),
     )
 
 
@@ -189,7 +192,7 @@ def _release(session: Folder, name: str, sha256: str, release: str) -> None:
         return
     if release == ARCHIVE:
         session.make_folder(ARCHIVE)
-    for one in (name, name + SIDECAR):
+    for one in (name, name + SIDECAR):  # a file without its sidecar is never looked at again, so the file goes first
         if session.stat(one) is None:
             continue
         try:
@@ -199,3 +202,20 @@ def _release(session: Folder, name: str, sha256: str, release: str) -> None:
                 session.remove(one)
         except FileNotFoundError:
             continue
+        failpoint("released")
+
+
+def release_alone(session: Folder, names: Iterable[str], is_landed: Callable[[str, str], bool], release: str) -> None:
+    """Release sidecars that a killed attempt left behind: their file is landed and away. A later file of the same name
+    would be judged by them before its own sidecar is there.
+
+    In: `is_landed(sha256, name)` says whether the feed has a receipt of that file.
+    """
+    for sidecar in names:
+        name = sidecar.removesuffix(SIDECAR)
+        try:
+            said = _SIDECAR_TEXT.fullmatch(session.read(sidecar).decode("ascii", "backslashreplace"))
+        except FileNotFoundError:
+            continue
+        if said is not None and is_landed(said.group(2), name) and session.stat(name) is None:
+            _release(session, name, said.group(2), release)

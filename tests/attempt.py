@@ -55,7 +55,7 @@ def claim(store, batch):
 
 def start(store: Store, where: str, batch_id: str, payload: Path, kill: str = "") -> BaseProcess:
     """Start one attempt; `kill` names the failpoint at which it dies."""
-    _have_server()
+    have_server()
     url = store.engine.url.render_as_string(hide_password=False)
     process = _PROCESSES.Process(target=_attempt, args=(url, where, batch_id, str(payload), kill))
     process.start()
@@ -63,7 +63,7 @@ def start(store: Store, where: str, batch_id: str, payload: Path, kill: str = ""
 
 
 @functools.cache
-def _have_server() -> None:
+def have_server() -> None:
     """Start the forking process; it finds this module by PYTHONPATH alone (Python 3.11 gives it no other path)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))

@@ -57,6 +57,12 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def second_postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of another empty PostgreSQL database, for a store beside its target."""
+    yield from _database(postgres_server, "postgres", " WITH (FORCE)")
+
+
+@pytest.fixture
 def mariadb_url(mariadb_server: str) -> Iterator[str]:
     """The URL of an empty MariaDB database of this test's own."""
     yield from _database(mariadb_server, "mysql", "")

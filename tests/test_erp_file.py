@@ -108,6 +108,27 @@ def test_a_file_that_the_erp_has_already_is_not_sent_again_by_a_restored_store(c
     assert set(case.left()) == ({NAME} if place == NAME else set())
 
 
+class Taking(LocalFolder):
+    """A drop whose ERP takes a file at the moment somebody reads it."""
+
+    def read(self, name: str) -> bytes:
+        (self.root / name).unlink()
+        return super().read(name)
+
+
+def test_a_file_that_the_erp_takes_while_we_look_at_it_is_not_sent_again(tmp_path: Path) -> None:
+    store = sealed(Store.open(f"sqlite:///{tmp_path}/store.db"))
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    (drop / NAME).write_bytes(PAYLOAD)
+    begun = store.begin_delivery("B1")
+
+    erp.deliver_file(Taking(drop), NAME, PAYLOAD, begun, claim(store, begun))
+
+    assert (list(drop.iterdir()), store.batch("B1").state) == ([], "publishing")
+    store.close()
+
+
 def test_bytes_that_read_back_differently_are_not_published(case: Case) -> None:
     with pytest.raises(TransientError, match="reads back differently"):
         deliver(case.store, case.where, "B1", PAYLOAD[:-1])

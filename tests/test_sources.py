@@ -190,7 +190,32 @@ def test_b115_a_sidecar_alone_is_nothing(place: tuple[Folder, Path]) -> None:
     session, inbox = place
     put_ok(inbox)
 
-    assert sources.Found(()) == sources.find(session, PATTERN, "ok_file")
+    assert sources.Found((), alone=(f"{NAME}.ok",)) == sources.find(session, PATTERN, "ok_file")
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_a_sidecar_that_a_killed_run_left_behind_is_released_once_its_file_is_landed(
+    place: tuple[Folder, Path], landed: bool
+) -> None:
+    session, inbox = place
+    put_ok(inbox)
+    (inbox / "odd.ok").write_text("no sidecar")
+    asked: list[tuple[str, str]] = []
+    names = [f"{NAME}.ok", "odd.ok", "gone.ok"]
+    sources.release_alone(session, names, lambda *one: asked.append(one) or landed, "archive")
+
+    assert [(SHA256, NAME)] == asked
+    assert (inbox / f"{NAME}.ok").exists() is not landed
+    assert (inbox / "archive" / f"{SHA256[:8]}_{NAME}.ok").exists() is landed
+
+
+def test_a_sidecar_whose_file_has_come_again_stays_with_it(place: tuple[Folder, Path]) -> None:
+    session, inbox = place
+    put(inbox, NAME)
+    put_ok(inbox)
+    sources.release_alone(session, [f"{NAME}.ok"], lambda *_: True, "delete")
+
+    assert (inbox / f"{NAME}.ok").exists()
 
 
 def test_b116_of_twenty_thousand_files_a_run_takes_the_agreed_number(tmp_path: Path) -> None:

@@ -176,6 +176,39 @@ def test_a_batch_the_store_never_made_stops_the_target(opened: Home, tmp_path: P
         pipeline.run(opened("sample"), tmp_path / "other")
 
 
+def test_a_restored_store_sends_no_file_again_that_the_erp_has_answered(opened: Home, tmp_path: Path) -> None:
+    """Also when the ERP has removed what it took: its answer proves that the batch arrived."""
+    claims = [claim(Report_ID="R1", Company="JP01", Currency="JPY", Amount="1200", Tax="0")]
+    deliver(tmp_path / "delivery", claims)
+    drop = tmp_path / "home/erp/drop"
+    first = pipeline.run(opened("sample"), tmp_path / "delivery")
+    for name in ("store.db", "store.db-wal", "store.db-shm"):
+        (tmp_path / "home" / name).unlink(missing_ok=True)
+    for taken in (drop / "taken").iterdir():
+        taken.unlink()
+    again = pipeline.run(opened("sample"), tmp_path / "delivery")
+
+    assert [] == list((drop / "taken").iterdir())
+    assert (1, 1, 0, 0) == (first["posted"], again["posted"], again["breaks"], pipeline.exit_code(again))
+
+
+def test_a_sealed_batch_folder_stays_where_it_is_when_a_second_attempt_seals_it(opened: Home, tmp_path: Path) -> None:
+    """A kill between taking it away and putting an equal one there would lose what is recorded."""
+    deliver(tmp_path / "delivery", [claim(Report_ID="R1")])
+    context = opened("sample")
+    pipeline.run(context, tmp_path / "delivery")
+    (folder,) = (tmp_path / "home/batches").iterdir()
+    before = folder.stat().st_ino
+    for name in ("store.db", "store.db-wal", "store.db-shm"):
+        (tmp_path / "home" / name).unlink(missing_ok=True)
+    late = opened("sample")  # a store that knows nothing of it yet: as a second attempt saw it
+    pipeline.extract(late, tmp_path / "delivery")
+    pipeline.build(late)
+
+    assert [folder] == list((tmp_path / "home/batches").iterdir())
+    assert before == folder.stat().st_ino
+
+
 def test_the_same_files_give_the_same_bytes_in_another_home(opened: Home, tmp_path: Path) -> None:
     sample.write(tmp_path / "delivery", reports=40, seed=5)
     one = pipeline.run(opened("sample"), tmp_path / "delivery")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etl import model, money, render, transport, versions
-from etl.errors import HOLD, FileRejected
+from etl.errors import HOLD, FileRejected, TransientError
 from etl.mapping import suspense
 from etl.model import ControlTotals
 from etl.pipeline import booking, decide, lineage
@@ -24,6 +24,7 @@ from etl.pipeline.context import Context, code_version
 from etl.pipeline.extract import LANDING
 from etl.pipeline.mode import kept_back
 from etl.store import BATCH_COLUMNS, Build, Landing
+from etl.transport import failpoint
 
 _OPEN = ("landed", "held")
 
@@ -103,6 +104,7 @@ def _record(context: Context, landing: Landing, found: decide.Decision) -> None:
     members = [one.headers[["journal_key"]].assign(batch_id=one.batch.batch_id) for one in sealed]
     journals = [one.headers for one in sealed] or [pd.DataFrame(columns=model.JOURNAL_COLUMNS)]
     landed = versions.totals(booked.outcomes)
+    failpoint("sealed")
     context.store.set_landing(
         context.feed_id, landing.sha256, fingerprint=found.fingerprint,
         totals={
@@ -121,6 +123,7 @@ def _record(context: Context, landing: Landing, found: decide.Decision) -> None:
             booked.voided, booked.known,
         )
     )  # fmt: skip
+    failpoint("built")
 
 
 def _as_json(totals: ControlTotals) -> dict[str, Any]:
@@ -145,8 +148,7 @@ def _write_folder(context: Context, sealed: booking.Sealed) -> None:
     """Write into a folder beside, flush it, and put it in place whole."""
     batch = sealed.batch
     folder = context.batch_folder(batch.batch_id)
-    work = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(work, ignore_errors=True)
+    work = folder.with_name(f".{folder.name}.{os.urandom(8).hex()}")  # never one of another host with our process id
     work.mkdir(parents=True, mode=0o700)
     for name, frame in (
         ("journals", sealed.headers),
@@ -160,7 +162,7 @@ def _write_folder(context: Context, sealed: booking.Sealed) -> None:
     for path in work.iterdir():
         path.chmod(0o600)
         transport.sync(path)
-    _replace(work, folder)
+    _put_in_place(work, folder)
 
 
 def batch_totals(sealed: booking.Sealed) -> dict[str, Any]:
@@ -175,9 +177,22 @@ def batch_totals(sealed: booking.Sealed) -> dict[str, Any]:
     return out
 
 
-def _replace(work: Path, folder: Path) -> None:
-    """Put a finished folder in place of what a killed attempt may have left there."""
+def _put_in_place(work: Path, folder: Path) -> None:
+    """Move a finished folder to its name. An equal one stays: another attempt may have recorded and be delivering it,
+    and a kill between taking it away and putting ours there would lose what is recorded."""
     if folder.exists():
-        shutil.rmtree(folder)
-    work.rename(folder)
+        if _content(folder) == _content(work):
+            shutil.rmtree(work)
+            return
+        shutil.rmtree(folder)  # left by a killed attempt under another mapping, never recorded
+    failpoint("frozen")
+    try:
+        work.rename(folder)
+    except OSError as error:  # another attempt was faster by a moment
+        shutil.rmtree(work)
+        raise TransientError("TARGET_BUSY", value=folder.name, detail="another attempt seals the same batch") from error
     transport.sync(folder.parent)
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -16,6 +16,7 @@ from etl.pipeline import lineage
 from etl.pipeline.context import Context, now
 from etl.pipeline.mode import kept_back
 from etl.store import Batch
+from etl.transport import failpoint
 
 UNDELIVERED = ("sealed", "publishing")
 UNANSWERED = ("publishing", "published")
@@ -35,8 +36,10 @@ def load(context: Context, batch_id: str) -> str:
     payload = _sealed_bytes(context, batch)
     batch = context.store.begin_delivery(batch_id)
     profile, entry = context.profile(batch.target), context.target_entry(batch.target)
+    failpoint("begun")
     with lineage.loading(context, batch):
         DELIVERIES[profile["kind"]](context, batch, payload, profile, entry)
+    failpoint("published")
     return context.store.batch(batch_id).state
 
 
@@ -58,8 +61,9 @@ def _load_table(
         erp.deliver_table(engine, profile, batch, payload, now())
     finally:
         engine.dispose()
-    for before, after in (("sealed", "publishing"), ("publishing", "published")):
-        context.store.move_batch(batch.batch_id, before, after)
+    context.store.move_batch(batch.batch_id, "sealed", "publishing")
+    failpoint("table_marked")
+    context.store.move_batch(batch.batch_id, "publishing", "published")
 
 
 def _check_ledger(context: Context, target: str, received: list[dict[str, Any]]) -> None:
@@ -80,6 +84,12 @@ def _load_file(
 
     name = render.file_name(profile, batch.batch_id)
     with transport.folder(context.connection(entry), entry.get("path", "")) as session:
+        if batch.state == "sealed" and len(
+            answers := erp.acknowledge_file(session, profile, batch.batch_id, lambda: payload)
+        ):
+            # The store is older than the drop, restored from a backup: what the ERP has answered is never sent again.
+            context.store.acknowledge(batch.batch_id, answers)
+            return
         erp.deliver_file(session, name, payload, batch, claim)
     context.store.move_batch(batch.batch_id, "publishing", "published")
 
@@ -108,7 +118,9 @@ def acknowledge(context: Context, batch_id: str) -> dict[str, int]:
     else:
         with transport.folder(connection, entry.get("path", "")) as session:
             answers = erp.acknowledge_file(session, profile, batch_id, partial(_sealed_bytes, context, batch))
+    failpoint("answered")
     strangers = context.store.acknowledge(batch_id, answers).strangers if len(answers) else ()
+    failpoint("acknowledged")
     counts = context.store.members(batch_id=batch_id)["state"].value_counts(sort=False)
     posted, rejected = int(counts.get("posted", 0)), int(counts.get("rejected", 0))
     left = batch.journals - posted - rejected

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from etl import sources, transport
 from etl.errors import ConfigurationError
 from etl.pipeline.context import Context
-from etl.transport import FileInfo, Folder
+from etl.transport import FileInfo, Folder, failpoint
 
 LANDING: Final = "landing"
 NAMES_MAX: Final = 5
@@ -66,13 +67,19 @@ def extract(context: Context, input: Path | None = None) -> list[str]:
             session, source["files"], source["complete"],
             int(source.get("settle_seconds", "60")), int(source.get("files_per_run_max", "1000")),
         )  # fmt: skip
+        failpoint("listed")
         landed = [_land(context, session, info, source["release"]) for info in found.files]
         for info, fault in found.refused:
             sha256 = _land(context, session, info, source["release"])
             facts = {"line": "", "reason": str(fault), "run_id": context.run_id}
             context.store.set_landing(context.feed_id, sha256, state="rejected", reason=fault.code, totals=facts)
             landed.append(sha256)
+        sources.release_alone(session, found.alone, partial(_is_landed, context), source["release"])
     return landed
+
+
+def _is_landed(context: Context, sha256: str, name: str) -> bool:
+    return name in set(context.store.receipts(context.feed_id, sha256)["name"])
 
 
 def _from_input(context: Context, input: Path, source: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,12 @@ from etl.errors import ClaimpostError, ConfigurationError, PermanentError, Trans
 from etl.transport import connections
 
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 30, 600
+# A server ends a statement itself after STATEMENT_SECONDS; one that says nothing for longer will never answer.
+SILENCE_SECONDS = STATEMENT_SECONDS + LOCK_SECONDS
+# A dead line is noticed by the operating system within a minute, long before.
+_ALIVE: Final[dict[str, Any]] = {
+    "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000,
+}  # fmt: skip
 INSERT_ROWS: Final = 20_000
 COPY_ROWS: Final = 100_000
 # The values of a statement stay out of error texts, and so out of logs.
@@ -50,11 +57,16 @@ def engine(url: str | connections.Connection) -> Engine:
     if backend == "sqlite":
         return _sqlite(target.render_as_string(hide_password=False), target.database)
     if backend == "postgresql":
-        return create_engine(target, **_QUIET, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+        options = {"connect_timeout": CONNECT_SECONDS, **_ALIVE}
+        made = create_engine(target, **_QUIET, pool_pre_ping=True, connect_args=options)
+        event.listen(made, "do_connect", lambda dialect, entry, args, options: _Answering.connect(*args, **options))
+        return made
     made = create_engine(
         target.update_query_dict({"charset": "utf8mb4"}), **_QUIET, pool_pre_ping=True,
         isolation_level="READ COMMITTED",
-        connect_args={"connect_timeout": CONNECT_SECONDS, "read_timeout": STATEMENT_SECONDS},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS, "read_timeout": CONNECT_SECONDS, "write_timeout": SILENCE_SECONDS,
+        },
     )  # fmt: skip
     event.listen(made, "connect", _strict)
     return made
@@ -80,7 +92,34 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+class _Answering(psycopg.Connection[Any]):
+    """A connection that gives up a server from which nothing has come for SILENCE_SECONDS; psycopg waits for ever."""
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+        try:
+            return super().wait(_heard(gen), *args, **options)
+        except TimeoutError as error:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"the server has been silent for {SILENCE_SECONDS} s") from error
+
+
+def _heard(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """The same generator of waits, ended by TimeoutError when none of them brought anything for SILENCE_SECONDS."""
+    try:
+        wanted, heard_at = next(steps), time.monotonic()
+        while True:
+            ready = yield wanted
+            if ready:
+                heard_at = time.monotonic()
+            elif time.monotonic() - heard_at > SILENCE_SECONDS:
+                raise TimeoutError
+            wanted = steps.send(ready)
+    except StopIteration as end:
+        return end.value
+
+
 def _strict(handle: Any, _entry: ConnectionPoolEntry) -> None:
+    handle._read_timeout = SILENCE_SECONDS  # logging in had CONNECT_SECONDS; PyMySQL has one limit for both
     with handle.cursor() as cursor:
         cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION'")
         cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", (LOCK_SECONDS,))
