@@ -6,7 +6,6 @@ rejected, 5 the target refuses, 6 try again. With --json one object goes to stan
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 import click
 
+from etl.cli_operations import COMMANDS, JSON, print_json
 from etl.errors import ClaimpostError
 
 EXIT_CODES: Final = {
@@ -26,7 +26,6 @@ EXIT_CODES: Final = {
     5: "the target or source refuses; a retry cannot help",
     6: "something is busy or away; run it again",
 }
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output, nothing else.")
 
 
 class _Commands(click.Group):
@@ -63,7 +62,7 @@ def main() -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Render what would be posted, under --out; land and send nothing.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where a dry run puts its files.")
-@_JSON
+@JSON
 def run(feed: str, input_path: Path | None, dry_run: bool, out: Path | None, as_json: bool) -> None:
     """Run a feed: extract, build, load, acknowledge, reconcile."""
     from etl import pipeline
@@ -76,7 +75,7 @@ def run(feed: str, input_path: Path | None, dry_run: bool, out: Path | None, as_
     with _progress(quiet=as_json) as progress:
         result = pipeline.run(context, input_path, progress)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         from etl import console
 
@@ -90,7 +89,7 @@ def _preview(context: Any, out: Path, input_path: Path | None, as_json: bool) ->
 
     result = preview(context, out, input_path)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         from etl import console
 
@@ -99,7 +98,7 @@ def _preview(context: Any, out: Path, input_path: Path | None, as_json: bool) ->
 
 
 @main.command()
-@_JSON
+@JSON
 def status(as_json: bool) -> None:
     """List the batches in the store."""
     from etl import config
@@ -109,7 +108,7 @@ def status(as_json: bool) -> None:
     settings = config.settings()
     batches = mode.listed(settings.mappings, Store.open(settings.store_url))
     if as_json:
-        _print_json({"batches": batches})
+        print_json({"batches": batches})
     else:
         from etl import console
 
@@ -120,7 +119,7 @@ def status(as_json: bool) -> None:
 @click.argument("feed")
 @click.option("--period", default="", help="One accounting period, YYYY-MM; default: all.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the report files go.")
-@_JSON
+@JSON
 def reconcile(feed: str, period: str, out: Path | None, as_json: bool) -> None:
     """Compare source, journals and ERP; write the report."""
     from etl import pipeline
@@ -129,7 +128,7 @@ def reconcile(feed: str, period: str, out: Path | None, as_json: bool) -> None:
     pipeline.acknowledge_all(context)
     result = pipeline.reconcile(context, period, out)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         from etl import console
 
@@ -146,7 +145,7 @@ def reconcile(feed: str, period: str, out: Path | None, as_json: bool) -> None:
 @click.option("--sign-off", is_flag=True, help="Let the feed deliver, by the last comparison of the period.")
 @click.option("--by", default="", help="Who signs.")
 @click.option("--reason", default="", help="Why; it is recorded.")
-@_JSON
+@JSON
 def shadow(
     feed: str, legacy: str, profile: str, period: str, out: Path | None, sign_off: bool, by: str, reason: str,
     as_json: bool,
@@ -166,7 +165,7 @@ def shadow(
     else:
         result = shadowing.compare(context, legacy, profile, period, out)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         (console.show_sign_off if sign_off else console.show_shadow)(result)
     sys.exit(0 if sign_off or not result["open"] else 1)
@@ -174,7 +173,7 @@ def shadow(
 
 @main.command()
 @click.argument("line", metavar="JOURNAL_KEY[:LINE]")
-@_JSON
+@JSON
 def explain(line: str, as_json: bool) -> None:
     """Go from a journal, or one line of it, back to the source's cells, by way of every rule, table row and rate."""
     from etl import config, pipeline
@@ -187,7 +186,7 @@ def explain(line: str, as_json: bool) -> None:
     feed_id = explaining.feed_of(Store.open(config.settings().store_url), key)
     found = explaining.explain(pipeline.open(feed_id), key, int(number or "0"))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         from etl import console
 
@@ -208,7 +207,7 @@ def _show(kind: str, key: str, as_json: bool) -> None:
     found = inquire.FINDERS[kind](Store.open(settings.store_url), settings.home, key)
     found = reasons.told(found, settings.mappings)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         from etl import console
 
@@ -217,7 +216,7 @@ def _show(kind: str, key: str, as_json: bool) -> None:
 
 @show.command("report")
 @click.argument("report_id")
-@_JSON
+@JSON
 def show_report(report_id: str, as_json: bool) -> None:
     """Every landed version of a report, what became of it and why."""
     _show("report", report_id, as_json)
@@ -225,7 +224,7 @@ def show_report(report_id: str, as_json: bool) -> None:
 
 @show.command("journal")
 @click.argument("journal_key")
-@_JSON
+@JSON
 def show_journal(journal_key: str, as_json: bool) -> None:
     """A journal with its lines and the ERP's answer."""
     _show("journal", journal_key, as_json)
@@ -233,7 +232,7 @@ def show_journal(journal_key: str, as_json: bool) -> None:
 
 @show.command("batch")
 @click.argument("batch_id")
-@_JSON
+@JSON
 def show_batch(batch_id: str, as_json: bool) -> None:
     """A batch with its totals, history and journals."""
     _show("batch", batch_id, as_json)
@@ -243,7 +242,7 @@ def show_batch(batch_id: str, as_json: bool) -> None:
 @click.argument("feed")
 @click.option("--anchors", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="A copy of anchors.txt that was kept elsewhere; may be given several times.")  # fmt: skip
-@_JSON
+@JSON
 def verify(feed: str, anchors: tuple[Path, ...], as_json: bool) -> None:
     """Check what is kept: archive, sealed files, audit chain, manifests, invariants. Ends with 1 at an S1 or S2."""
     from etl import pipeline
@@ -251,12 +250,16 @@ def verify(feed: str, anchors: tuple[Path, ...], as_json: bool) -> None:
 
     result = check(pipeline.open(feed), anchors)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         from etl import console
 
         console.show_verification(result)
     sys.exit(0 if result["sound"] else 1)
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 @main.group()
@@ -265,7 +268,7 @@ def store() -> None:
 
 
 @store.command("upgrade")
-@_JSON
+@JSON
 def store_upgrade(as_json: bool) -> None:
     """Bring an older store to this program's revision; take a backup first."""
     from etl import config
@@ -273,7 +276,7 @@ def store_upgrade(as_json: bool) -> None:
 
     before, after = upgrade(config.settings().store_url)
     if as_json:
-        _print_json({"before": before, "after": after})
+        print_json({"before": before, "after": after})
     else:
         click.echo(f"The store was of revision {before}, it is of revision {after} now." if before != after
                    else f"The store is of revision {after}; there was nothing to do.")  # fmt: skip
@@ -283,14 +286,14 @@ def store_upgrade(as_json: bool) -> None:
 @click.option("--reports", default=400, show_default=True, type=click.IntRange(1, 1_000_000), help="How many reports.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 999_999), help="Same seed, same bytes.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
-@_JSON
+@JSON
 def sample(reports: int, seed: int, out: Path, as_json: bool) -> None:
     """Make a sample delivery for the feed `sample`, with a truth file beside it."""
     from sandbox import sample as generator
 
     summary = generator.write(out, reports=reports, seed=seed)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
         click.echo(f"{summary['reports']} reports, {summary['lines']} lines in {out}; the faults are in truth.json.")
 
@@ -301,7 +304,7 @@ def mapping() -> None:
 
 
 @mapping.command("check")
-@_JSON
+@JSON
 def mapping_check(as_json: bool) -> None:
     """Find every mistake in the mappings folder."""
     from etl import config, mapping
@@ -317,7 +320,7 @@ def mapping_check(as_json: bool) -> None:
 def _show_problems(problems: Sequence[ClaimpostError], as_json: bool, **facts: object) -> None:
     """Every problem and how many there are, or all as one object with the facts beside them."""
     if as_json:
-        _print_json({**facts, "problems": [{"code": one.code, **_facts(one)} for one in problems]})
+        print_json({**facts, "problems": [{"code": one.code, **_facts(one)} for one in problems]})
         return
     for problem in problems:
         _show_error(problem)
@@ -331,13 +334,13 @@ def mapping_schema(kind: str | None) -> None:
     """Print the JSON Schema of one kind of mapping document, or of all, for an editor."""
     from etl import config
 
-    _print_json(config.schema(kind or ""))
+    print_json(config.schema(kind or ""))
 
 
 @mapping.command("cases")
 @click.argument("feed")
 @click.option("--rewrite", is_flag=True, help="Write what comes out now below the arrows, for review.")
-@_JSON
+@JSON
 def mapping_cases(feed: str, rewrite: bool, as_json: bool) -> None:
     """Work through the feed's worked cases under mappings/cases; 1 when one comes out differently."""
     from etl import config, mapping
@@ -350,7 +353,7 @@ def mapping_cases(feed: str, rewrite: bool, as_json: bool) -> None:
         sys.exit(3)
     wrong = list(cases.differences(mapping.load(folder, feed), folder, found))
     if as_json:
-        _print_json({"cases": len(found), "different": [{"case": one.path.name, "now": now} for one, now in wrong]})
+        print_json({"cases": len(found), "different": [{"case": one.path.name, "now": now} for one, now in wrong]})
     for one, now in [] if as_json else wrong:
         click.echo(f"{click.style(one.path.name, bold=True)}\n{_difference(one.expected, now)}\n", err=True)
     for one, now in wrong if rewrite else []:
@@ -365,7 +368,7 @@ def mapping_cases(feed: str, rewrite: bool, as_json: bool) -> None:
 @click.argument("new", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--feed", required=True, help="The feed whose landed files are mapped twice.")
 @click.option("--period", default="", help="One accounting period, YYYY-MM; default: all.")
-@_JSON
+@JSON
 def mapping_diff(old: Path, new: Path, feed: str, period: str, as_json: bool) -> None:
     """Map what has landed by two mappings folders; 1 when a journal comes out differently. Nothing is posted."""
     from etl import pipeline
@@ -373,7 +376,7 @@ def mapping_diff(old: Path, new: Path, feed: str, period: str, as_json: bool) ->
 
     found = replay.difference(pipeline.open(feed), old, new, period)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         from etl import console
 
@@ -424,10 +427,6 @@ def _difference(expected: str, now: str) -> str:
 
 def _facts(problem: ClaimpostError) -> dict[str, str]:
     return {name: str(value) for name, value in problem.facts.items()} | {"next_step": problem.next_step}
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def _progress(quiet: bool) -> Any:

@@ -168,6 +168,26 @@ def show_verification(result: Mapping[str, Any]) -> None:
         _OUT.print(f"   {one['owner']}: {one['next_step']}", markup=False, soft_wrap=True)
 
 
+def show_causes(causes: Sequence[Mapping[str, Any]]) -> None:
+    """Causes, the one that blocks most first: reports, gross, examples and the next step."""
+    if not causes:
+        _OUT.print("No report waits.")
+    for one in causes:
+        _say(f"{one['code']} {one['field']} {one['value']}: {one['reports']:,} reports, {money_text(one['gross'])}")
+        _say(f"   {', '.join(one['examples'])}")
+        _say(f"   {one['owner']}: {one['next_step']}")
+
+
+def show_requests(requests: Sequence[Mapping[str, Any]]) -> None:
+    """Requests that wait for a second person, with what their makers were shown."""
+    if not requests:
+        _OUT.print("No request waits.")
+    for one in requests:
+        _say(f"{one['id']}  {one['action']} {one['subject']}, by {one['requested_by']} at {one['at']}: {one['reason']}")
+        for name, value in one["facts"].items():
+            _say(f"   {name}: {value}")
+
+
 def show_found(found: Mapping[str, Any]) -> None:
     """Facts as lines, lists of rows as tables."""
     for name, value in found.items():

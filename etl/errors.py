@@ -177,6 +177,8 @@ _ROWS: Final = (
      "Nothing was written. The store was probably restored from a backup; see docs/operations.md, conflicts."),
     ("FOUR_EYES", STOP, "Request {value} was made by {detail}: somebody else must approve it.", _OPS,
      "Have a second person approve it; nothing was changed."),
+    ("NOT_DECIDABLE", STOP, "{field} {value} is nothing that people decide: {detail}.", _OPS,
+     "Nothing was changed; see what it says, and docs/operations.md."),
     ("REQUEST_STALE", STOP, "Request {value} cannot be approved: {detail}.", _OPS,
      "Look again and make a new request; nothing was changed."),
     ("ANSWER_CHANGED", STOP, "The ERP gave journal {value} another answer than before: {detail}.", _OPS,
@@ -359,7 +361,7 @@ _CAUSED: Final = {
     "claim": "MISSING MONEY PRECISION RANGE ZERO NEGATIVE CURRENCY TAX TAX_RATE SPLIT REPORT_TOTAL DATE DATE_RANGE DATE_ORDER "
     "RATE_VALUE",
     "version": "CONFLICT REVISION INVOICE_REPEATED",
-    "policy": "POLICY APPROVAL SOD VOLUME FOUR_EYES REQUEST_STALE",
+    "policy": "POLICY APPROVAL SOD VOLUME FOUR_EYES NOT_DECIDABLE REQUEST_STALE",
     "reference": "RATE MAPPING_GAP SUSPENSE_LIMIT REFERENCE PERIOD_CLOSED COMPANY COMPANY_LEFT ROUNDING_LIMIT ROUNDING_PERIOD "
     "TABLE QUARANTINE_OLD",
     "mapping": "UNBALANCED LINES UNENCODABLE KEY_OVERFLOW YAML SCHEMA LEGACY_LINE ERP_ACCOUNT_NO_POSTING "

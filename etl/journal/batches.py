@@ -48,6 +48,12 @@ def batches(bundle: mapping.Bundle, headers: pd.DataFrame) -> Iterator[Batch]:
             yield _batch(bundle, headers, company, period, rows[part])
 
 
+def again(bundle: mapping.Bundle, headers: pd.DataFrame, times: int) -> Batch:
+    """The batch of journals of one company and period that were in another batch before; `times` makes its id new."""
+    company, period = headers[["company", "period"]].iloc[0]
+    return _batch(bundle, headers, company, period, np.arange(len(headers), dtype=np.int64), times)
+
+
 def _cut(lines: Ints, journals_max: int, lines_max: int) -> Iterator[slice]:
     """Runs of journals within both limits (lines_max 0: no limit); a longer journal is alone."""
     ends, start = np.cumsum(lines), 0
@@ -60,12 +66,15 @@ def _cut(lines: Ints, journals_max: int, lines_max: int) -> Iterator[slice]:
         start = stop
 
 
-def _batch(bundle: mapping.Bundle, headers: pd.DataFrame, company: str, period: str, rows: Ints) -> Batch:
+def _batch(
+    bundle: mapping.Bundle, headers: pd.DataFrame, company: str, period: str, rows: Ints, times: int = 0
+) -> Batch:
     entry: Mapping[str, Any] = bundle.target_of(company)
     members = model.joined(
         [model.utf8(headers["journal_key"].iloc[rows]), model.utf8(headers["content_hash"].iloc[rows])]
     )
-    whole = hashlib.sha256("\n".join([entry["target"], *members.to_pylist()]).encode()).hexdigest()
+    parts = [entry["target"], *([f"again {times}"] if times else []), *members.to_pylist()]
+    whole = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     words = [bundle.feed_id[:12], company[:10], period, entry["target"][:6], whole[:8]]
     batch_id = "-".join("".join(c if c.isalnum() else "-" for c in word) for word in words).upper()
     return Batch(batch_id, int(whole[:12], 16) % 10**15 + 1, company, period, entry["target"], rows)

@@ -26,7 +26,8 @@ class Before:
     """What was decided and booked before a file, which is the `seq`-th to land.
 
     known: versions.KNOWN_COLUMNS. claims: who claims an invoice. journals: all journals of some reports. content: what
-    was sealed for them. rounded: ROUNDED_COLUMNS of every journal with rounding.
+    was sealed for them. rounded: ROUNDED_COLUMNS of every journal with rounding. waived: company, report, version and
+    code of exceptions that two persons agreed to; discarded: report versions that they gave up.
     """
 
     seq: int
@@ -35,6 +36,8 @@ class Before:
     journals: versions.Journals
     content: corrections.Content
     rounded: Callable[[], pd.DataFrame]
+    waived: frozenset[tuple[str, ...]] = frozenset()
+    discarded: frozenset[tuple[str, ...]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     undated = pd.concat([left, undated], ignore_index=True)
     bad = np.isin(judged["source_row"].to_numpy(), found["source_row"].to_numpy())
     claims = _claims(before, gone.loc[~rules.quarantined(gone, undated)])
-    policy = rules.check(judged, bundle.feed, bundle.rules, tables, bad, claims)
+    policy = _not_waived(rules.check(judged, bundle.feed, bundle.rules, tables, bad, claims), before.waived)
     rejects = pd.concat([_of_judged(found, judged), verdict.rejects, undated, policy], ignore_index=True)
     rejects = _causes(bundle, rejects)
     accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
@@ -108,7 +111,8 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     journals, late = _journals(bundle, accepted, replaced, withdrawals, before)
     rejects = pd.concat([rejects, late], ignore_index=True)
     held = rules.quarantined(seen, rejects)
-    totals = versions.outcome_frame(lines, version_of, seen, _final(verdict.outcomes, held))
+    final = _final(verdict.outcomes, held, _among(seen, before.discarded))
+    totals = versions.outcome_frame(lines, version_of, seen, final)
     _check_conservation(lines, totals)
     profile = rules.profile(lines, rejects)
     invoices = rules.invoices(judged.loc[~rules.quarantined(judged, rejects)], bundle.feed)
@@ -126,13 +130,26 @@ def _versions(lines: pd.DataFrame) -> tuple[pd.DataFrame, versions.Ints]:
     return versions.report_versions(lines, clean.content_hashes(lines), clean.business_hashes(lines))
 
 
-def _final(heading: Sequence[str], held: np.ndarray) -> list[str]:
-    """The outcome of each version, now that its content is judged too."""
+def _final(heading: Sequence[str], held: np.ndarray, discarded: np.ndarray) -> list[str]:
+    """The outcome of each version, now that its content is judged too; one that was given up counts as superseded."""
     settled = (model.DUPLICATE, model.SUPERSEDED)
+    kept = [model.SUPERSEDED if gone else model.QUARANTINED for gone in discarded.tolist()]
     return [
-        one if one in settled else model.QUARANTINED if bad else one
-        for one, bad in zip(heading, held.tolist(), strict=True)
+        one if one in settled or not bad else other
+        for one, bad, other in zip(heading, held.tolist(), kept, strict=True)
     ]
+
+
+def _not_waived(rejects: pd.DataFrame, waived: frozenset[tuple[str, ...]]) -> pd.DataFrame:
+    """Rejects without those that two persons agreed to let pass (report version and code)."""
+    return rejects.loc[~_among(rejects, waived, "code")].reset_index(drop=True)
+
+
+def _among(rows: pd.DataFrame, keys: frozenset[tuple[str, ...]], *more: str) -> np.ndarray:
+    if not keys:
+        return np.zeros(len(rows), dtype=bool)
+    named = rows[[*model.REPORT_KEY, *more]].itertuples(index=False, name=None)
+    return np.fromiter((key in keys for key in named), dtype=bool, count=len(rows))
 
 
 def duplicate(bundle: mapping.Bundle, raw: formats.RawFile, name: str) -> Booking:

@@ -55,7 +55,7 @@ def build(context: Context) -> list[str]:
         changed = landing.totals.get("mapping_digest") != context.bundle.digest
         if landing.totals.get("waiting") and (changed or _answered(context, landing.totals.get("awaited", ()))):
             with lineage.building(context, landing):
-                _judge_again(context, landing)
+                judge_again(context, landing)
     batches = context.store.batches(context.feed_id, ("sealed", "publishing"))
     kept = kept_back(context.bundle.feed, context.store, batches)
     return [batch.batch_id for batch in batches if batch.batch_id not in kept]
@@ -82,7 +82,7 @@ def _answered(context: Context, awaited: Sequence[str]) -> bool:
     return any(before[key] != state for key, state in zip(now["journal_key"], now["state"], strict=True))
 
 
-def _judge_again(context: Context, landing: Landing) -> None:
+def judge_again(context: Context, landing: Landing) -> None:
     """Judge the quarantined reports of a landing by the mapping of now; what was decided otherwise stays as it is."""
     content = (context.home / LANDING / landing.sha256).read_bytes()
     raw = booking.read(context.bundle, content, landing.name)
@@ -100,7 +100,7 @@ def _judge_again(context: Context, landing: Landing) -> None:
 def _record(context: Context, landing: Landing, found: decide.Decision) -> None:
     booked, sealed = found.booked, found.booked.sealed
     known = {batch.batch_id for batch in context.store.batches(context.feed_id)}
-    batches = [_freeze(context, one, one.batch.batch_id in known) for one in sealed]
+    batches = [freeze(context, one, one.batch.batch_id in known) for one in sealed]
     members = [one.headers[["journal_key"]].assign(batch_id=one.batch.batch_id) for one in sealed]
     journals = [one.headers for one in sealed] or [pd.DataFrame(columns=model.JOURNAL_COLUMNS)]
     landed = versions.totals(booked.outcomes)
@@ -130,13 +130,18 @@ def _as_json(totals: ControlTotals) -> dict[str, Any]:
     return {"reports": totals.reports, "lines": totals.lines, "gross": dict(totals.gross)}
 
 
-def _freeze(context: Context, sealed: booking.Sealed, recorded: bool) -> dict[str, Any]:
-    """The store's row of a batch; its frames and sealed bytes go into the batch folder unless it is recorded."""
+def freeze(context: Context, sealed: booking.Sealed, recorded: bool, again: str = "") -> dict[str, Any]:
+    """The store's row of a batch; its frames and sealed bytes go into the batch folder unless it is recorded.
+
+    `again` is the batch in which the ERP refused these journals before.
+    """
     if not recorded:
         _write_folder(context, sealed)
     batch, totals = sealed.batch, batch_totals(sealed)
     if on_suspense := suspense.uses(context.bundle.journal, sealed.headers, sealed.lines):
         totals["suspense"] = on_suspense
+    if again:
+        totals["again"] = again
     return {
         "batch_id": batch.batch_id, "batch_no": batch.batch_no, "target": batch.target, "company": batch.company,
         "period": batch.period, "sha256": hashlib.sha256(sealed.payload).hexdigest(), "folder": batch.batch_id,

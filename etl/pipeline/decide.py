@@ -23,11 +23,15 @@ GATE_DOCS: Final = "data_docs"
 
 @dataclass(frozen=True)
 class Past:
-    """What came before a file: what was decided and booked, raw files by fingerprint, the last control totals."""
+    """What came before a file: what was decided and booked, raw files by fingerprint, the last control totals.
+
+    passed: two persons let the file pass the gate, however unusual it is.
+    """
 
     before: booking.Before
     alike: Callable[[str], Iterable[formats.RawFile]]
     history: Sequence[ControlTotals]
+    passed: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def decide(context: Context, content: bytes, name: str, past: Past, docs: Path) 
     if _repeats(context, raw, past.alike(fingerprint)):
         return Decision(DUPLICATE, raw, fingerprint, booking.duplicate(context.bundle, raw, name))
     booked = book(context, raw, name, past)
-    unusual = _unusual(context, booked.profile, docs, past)
+    unusual = [] if past.passed else _unusual(context, booked.profile, docs, past)
     return Decision(HELD if unusual else BUILT, raw, fingerprint, booked, unusual)
 
 
@@ -69,7 +73,17 @@ def past_of(context: Context, landing: Landing | None = None) -> Past:
             yield booking.read(context.bundle, (context.home / LANDING / one.sha256).read_bytes(), one.name)
 
     built = context.store.landings(context.feed_id, (BUILT,)) if _looks_back(context) else []
-    return Past(_before(context, landing), alike, [one.control_totals for one in built if earlier(one)])
+    passed = landing is not None and landing.sha256 in agreed(context, "release", "file")
+    return Past(_before(context, landing), alike, [one.control_totals for one in built if earlier(one)], passed)
+
+
+def agreed(context: Context, action: str, name: str) -> frozenset[Any]:
+    """What two persons agreed to: the fact of this name of every approved request of an action; lists become tuples."""
+    found: set[Any] = set()
+    for request in context.store.requests(context.feed_id, action, approved=True):
+        value = request.facts.get(name, [])
+        found |= {value} if isinstance(value, str) else {tuple(one) for one in value}
+    return frozenset(found)
 
 
 def _before(context: Context, landing: Landing | None) -> booking.Before:
@@ -88,7 +102,10 @@ def _before(context: Context, landing: Landing | None) -> booking.Before:
 
     known = context.store.known_versions(system, (context.feed_id, landing.sha256) if landing else None)
     seq = landing.seq if landing else int(known["seq"].max() if len(known) else 0) + 1
-    return booking.Before(seq, known, claims, journals, content, lambda: context.store.rounding(system))
+    waived, discarded = agreed(context, "release", "waived"), agreed(context, "discard", "versions")
+    return booking.Before(
+        seq, known, claims, journals, content, lambda: context.store.rounding(system), waived, discarded
+    )
 
 
 def sealed_content(context: Context, headers: pd.DataFrame) -> reversal.Content:

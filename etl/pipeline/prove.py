@@ -60,7 +60,8 @@ def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period
     expected = _expected(context, outcomes, journals, period)
     if period:
         outcomes = outcomes[outcomes["journal_key"].isin(journals["journal_key"])]
-    lines = [pq.read_table(context.home / "batches" / b.folder / "lines.parquet").to_pandas() for b in batches]
+    first = [batch for batch in batches if "again" not in batch.totals]  # the others hold journals of these
+    lines = [pq.read_table(context.home / "batches" / b.folder / "lines.parquet").to_pandas() for b in first]
     lines = [frame.astype({c: "str" for c in frame.columns if frame[c].dtype == object}) for frame in lines]
     empty = pd.DataFrame({c: model.texts([]) for c in model.JOURNAL_LINE_COLUMNS}).astype(_whole_numbers())
     members = context.store.members(feed_id=context.feed_id, period=period)
@@ -167,8 +168,10 @@ def _settle(context: Context, batches: list[Batch], found: Reconciliation) -> No
     """Acknowledged batches without an open difference are reconciled."""
     matched = found.documents[found.documents["bucket"] == "matched"].groupby("batch_id", dropna=False).size()
     members = context.store.members(feed_id=context.feed_id)
-    void = members[members["state"] == "void"].groupby("batch_id", dropna=False).size()
+    live = set(members.loc[~members["state"].isin(["rejected", "void"]), "journal_key"])
+    moved = (members["state"] == "rejected") & members["journal_key"].isin(live)  # refused here, sealed again since
+    left = members[(members["state"] == "void") | moved].groupby("batch_id", dropna=False).size()
     for batch in batches:
-        settled = int(matched.get(batch.batch_id, 0)) + int(void.get(batch.batch_id, 0))
+        settled = int(matched.get(batch.batch_id, 0)) + int(left.get(batch.batch_id, 0))
         if batch.state == "acknowledged" and settled == batch.journals:
             context.store.move_batch(batch.batch_id, "acknowledged", "reconciled")

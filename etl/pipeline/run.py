@@ -11,6 +11,7 @@ from etl.pipeline import deliver, prove
 from etl.pipeline.build import build
 from etl.pipeline.context import Context, now
 from etl.pipeline.extract import extract, nothing_taken
+from etl.pipeline.rebatch import isolate
 from etl.pipeline.summary import batch_summary, summary
 
 Step = Callable[[str], AbstractContextManager[Any]]
@@ -36,6 +37,11 @@ def run(context: Context, input: Path | None = None, step: Step = _silent) -> di
     with step("Acknowledge"):
         deliver.simulate(context)
         answered = deliver.acknowledge_all(context)
+        while again := isolate(context):  # ends: each round takes a culprit out, or halves
+            for batch_id in again:
+                deliver.load(context, batch_id)
+            deliver.simulate(context)
+            answered = deliver.acknowledge_all(context)
     with step("Reconcile"):
         result = summary(context, [*landed, *sorted(open_before - set(landed))])
         proof = prove.reconcile(context)

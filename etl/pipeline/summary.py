@@ -11,6 +11,8 @@ from etl.model import ControlTotals
 from etl.pipeline.context import Context
 from etl.store import Batch, Landing
 
+_RANK = {"rejected": 1, "void": 2}  # a journal that the ERP refused and got again: its other batch counts
+
 
 def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
     """What became of these landings: the object that `claimpost run --json` prints.
@@ -34,7 +36,7 @@ def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
     out["reasons"] = _reasons(context, fresh_shas)
     out["files_rejected"] = [_file(one) for one in rejected]
     out["files_held"] = [_file(one) for one in unique if one.state == "held"]
-    out |= {"journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches)}
+    out |= _sealed(batches)
     out["batches"] = [batch_summary(b) for b in batches]
     out["suspense"] = _suspense(batches)
     out |= _answers(context, batches)
@@ -58,7 +60,7 @@ def feed_summary(context: Context) -> dict[str, Any]:
         "reasons": _reasons(context, shas),
         "files_rejected": [_file(one) for one in landings if one.state == "rejected"],
         "files_held": [_file(one) for one in landings if one.state == "held"],
-        "journals": sum(b.journals for b in batches), "journal_lines": sum(b.lines for b in batches),
+        **_sealed(batches),
         "batches": [batch_summary(b) for b in batches], "suspense": _suspense(batches), **_answers(context, batches),
         "conservation": {"holds": _same(landed, difference), "landed": shown(landed), "outcomes": shown(difference)},
         "nothing_new": False,
@@ -77,9 +79,17 @@ def batch_summary(batch: Batch) -> dict[str, Any]:
     return {name: getattr(batch, name) for name in names} | {"debit": dict(batch.totals.get("debit", {}))}
 
 
+def _sealed(batches: Sequence[Batch]) -> dict[str, int]:
+    """Journals and lines of these batches; what the ERP refused and got again in another batch counts once."""
+    first = [batch for batch in batches if "again" not in batch.totals]
+    return {"journals": sum(b.journals for b in first), "journal_lines": sum(b.lines for b in first)}
+
+
 def _suspense(batches: Sequence[Batch]) -> list[dict[str, Any]]:
     """Journal lines and net amount on suspense accounts, per company, account and currency."""
-    return suspense.shown(use for batch in batches for use in batch.totals.get("suspense", []))
+    return suspense.shown(
+        use for batch in batches if "again" not in batch.totals for use in batch.totals.get("suspense", [])
+    )
 
 
 def _decided_now(context: Context, landing: Landing) -> bool:
@@ -130,7 +140,9 @@ def _answers(context: Context, batches: Sequence[Batch]) -> dict[str, int]:
     if not ids:
         return {"posted": 0, "rejected": 0, "unknown": 0}
     members = context.store.members(feed_id=context.feed_id)
-    counts = members.loc[members["batch_id"].isin(ids), "state"].value_counts(sort=False)
+    members = members[members["batch_id"].isin(ids)]
+    members = members.sort_values("state", key=lambda states: states.map(_RANK).fillna(0), kind="stable")
+    counts = members.drop_duplicates("journal_key")["state"].value_counts(sort=False)
     return {
         "posted": int(counts.get("posted", 0)), "rejected": int(counts.get("rejected", 0)),
         "unknown": int(counts.get("unknown", 0) + counts.get("sealed", 0)),

@@ -149,6 +149,6 @@ def _reversed(context: Context, batches: list[Any]) -> tuple[pd.DataFrame, pd.Da
     journals = journals[~journals["reversal_of"].isin(several)]
     if not (journals["reversal_of"] != "").any():
         return journals, pd.DataFrame(columns=_LINES)
-    files = [context.batch_folder(batch.folder) / "lines.parquet" for batch in batches]
+    files = [context.batch_folder(batch.folder) / "lines.parquet" for batch in batches if "again" not in batch.totals]
     parts = [pq.read_table(path, columns=_LINES).to_pandas() for path in files if path.is_file()]
     return journals, pd.concat(parts, ignore_index=True)

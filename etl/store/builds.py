@@ -82,6 +82,14 @@ def record(connection: Connection, build: Build, at: str) -> bool:
     return bool(changed or wrote or sealed)
 
 
+def record_again(connection: Connection, build: Build, at: str) -> bool:
+    """Journals that the ERP refused, in new batches; False when these are there. Raises CONTENT_CHANGED."""
+    sealed = _record_batches(connection, build, at)
+    for batch_id in sealed:
+        audit.append(connection, at, "sealed", batch_id, build.run_id, seals=("batch", "members"))
+    return bool(sealed)
+
+
 def _of_landing(build: Build, frame: pd.DataFrame) -> pd.DataFrame:
     if "landing_sha256" in frame.columns:
         strange = set(frame["landing_sha256"].unique()) - set(build.landings)

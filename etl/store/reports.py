@@ -148,13 +148,16 @@ def journals(
 def members(
     connection: Connection, batch_id: str = "", feed_id: str = "", period: str = "", keys: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """batch_id, journal_key, state, erp_document, code, message, and the batch's target, company, period, state."""
+    """batch_id, journal_key, state, erp_document, code, message, and the batch's target, company, period, state.
+
+    In the order of the batches of each target: of a journal in several, the last row is the newest.
+    """
     extra: list[ColumnElement[Any]] = [t.batch.c.feed_id, t.batch.c.target, t.batch.c.company, t.batch.c.period]
-    extra += [t.batch.c.state.label("batch_state"), t.batch.c.published_at]
+    extra += [t.batch.c.state.label("batch_state"), t.batch.c.published_at, t.batch.c.seq]
     statement = select(t.batch_member, *extra).join(t.batch, t.batch.c.batch_id == t.batch_member.c.batch_id)
     statement = statement.where(*_where(t.batch, {"batch_id": batch_id, "feed_id": feed_id, "period": period}, {}))
     found = _by_keys(connection, statement, t.batch_member, keys)
-    return found.sort_values(["batch_id", "journal_key"], ignore_index=True)
+    return found.sort_values(["target", "seq", "journal_key"], ignore_index=True).drop(columns="seq")
 
 
 def refused(connection: Connection) -> pd.DataFrame:

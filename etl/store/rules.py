@@ -28,7 +28,8 @@ EDGES: Final = {
         "rejected": ("landed",), "built": ("landed",), "duplicate": (),
     },
     "batch": {
-        "sealed": ("publishing",), "publishing": ("published",), "published": ("acknowledged",),
+        "sealed": ("publishing",), "publishing": ("published",),
+        "published": ("acknowledged", "sealed"),  # sealed: two persons say that it was never received
         "acknowledged": ("reconciled",), "reconciled": (),
     },
     # the ERP's people may mend and import a refused journal: rejected -> posted, unless it lives in another batch;

@@ -142,6 +142,17 @@ class Store:
         with self._write(alone=True) as connection:
             return builds.record(connection, build, self._clock())
 
+    def record_again(self, build: Build) -> bool:
+        """Record new batches of journals that the ERP refused; only its batches and members are read.
+
+        Raises TransientError TARGET_BUSY when one of them is in another live batch by now.
+        """
+        try:
+            with self._write(alone=True) as connection:
+                return builds.record_again(connection, build, self._clock())
+        except ConflictError as error:
+            raise TransientError("TARGET_BUSY", value="the store", detail="another run sealed them again") from error
+
     # --- batches and acknowledgements
 
     def batches(
@@ -200,6 +211,11 @@ class Store:
         """The history of a batch, or of anything else that events name: event, detail, actor, at; oldest first."""
         with self._read() as connection:
             return audit.events(connection, subject)
+
+    def tell(self, subject: str, event: str, detail: str, actor: str) -> None:
+        """Add what a person did to the history of a batch."""
+        with self._write() as connection:
+            audit.append(connection, self._clock(), event, subject, detail, actor)
 
     def audit_head(self) -> audit.Head:
         """The newest event's number and hash; kept outside, it anchors the chain."""

@@ -152,6 +152,7 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
         "未写入任何内容。控制库可能由备份恢复；见 docs/operations.md 的冲突一节。",
     ),
     "FOUR_EYES": ("申请人不能批准自己的申请。", "由另一人批准；未作任何更改。"),
+    "NOT_DECIDABLE": ("这不由人来决定。", "未作任何更改；按提示处理，见 docs/operations.md。"),
     "REQUEST_STALE": ("申请已不能批准。", "重新查看并提出新的申请；未作任何更改。"),
     "ARCHIVE_ALTERED": ("归档或封存文件与记录的 sha256 不符。", "停止。查明谁改动了文件；按 sha256 从备份恢复。"),
     "AUDIT_BROKEN": (

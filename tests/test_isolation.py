@@ -1,0 +1,121 @@
+"""An ERP that refuses a whole group for one bad journal still posts the others, in the same run; nothing is doubled."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from claims import claim, deliver
+
+from etl import config, pipeline
+from etl.errors import ConfigurationError
+from etl.pipeline import deliver as delivery
+from etl.pipeline import rebatch
+from sandbox.erp import drop, journal_import
+from sandbox.erp.books import DEFAULT, read_books
+from sandbox.erp.faults import ALL_OR_NOTHING, REFUSE_ONE, Faults
+
+PROJECT = Path(__file__).resolve().parents[1]
+REPORTS = 5
+COMPANIES = {"table": "CN01", "file": "JP01"}
+
+
+@pytest.fixture(params=COMPANIES)
+def company(request: pytest.FixtureRequest) -> str:
+    return COMPANIES[request.param]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, company: str) -> Callable[..., dict[str, Any]]:
+    """Runs the feed `sample` on five reports; the ERP judges each group by the books and faults given."""
+    shutil.copytree(PROJECT / "mappings", tmp_path / "mappings")
+    feed = tmp_path / "mappings/feeds/sample.yml"
+    before, rest = feed.read_text("utf-8").split("\ngate:")
+    feed.write_text(before + rest[rest.index("\nacknowledge_within_hours") :], "utf-8")
+    monkeypatch.setenv("CLAIMPOST_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(tmp_path / "mappings"))
+    jp = {"Company": "JP01", "Currency": "JPY", "Amount": "4500", "Tax": "0", "Date": "2026-02-03"}
+    lines = [claim(Report_ID=f"R{n}", **(jp if company == "JP01" else {})) for n in range(REPORTS)]
+    inbox = deliver(tmp_path / "in", lines)
+
+    def once(faults: Callable[[], Faults]) -> dict[str, Any]:
+        monkeypatch.setattr(delivery, "simulate", partial(imported, faults))
+        return pipeline.run(opened(), inbox)
+
+    return once
+
+
+def imported(faults: Callable[[], Faults], context: pipeline.Context, batch_id: str = "") -> None:
+    """The sandbox ERP in this process, so that a switch may depend on what came before."""
+    books = read_books(DEFAULT)
+    engine = journal_import.open_database(f"sqlite:///{context.home}/erp/erp.db")
+    journal_import.import_groups(engine, books, journal_import.Options(faults=faults()))
+    engine.dispose()
+    drop.import_folder(context.home / "erp/drop", books, faults=faults())
+
+
+def opened() -> pipeline.Context:
+    return pipeline.open("sample", settings=config.settings())
+
+
+def states(context: pipeline.Context) -> list[str]:
+    members = context.store.members(feed_id="sample")
+    best = members.sort_values("state").drop_duplicates("journal_key")  # posted before rejected
+    return sorted(best["state"])
+
+
+def test_one_bad_journal_does_not_keep_the_others_of_its_group(run: Callable[..., dict[str, Any]]) -> None:
+    first = iter([frozenset({ALL_OR_NOTHING, REFUSE_ONE})] * 2)
+    result = run(lambda: Faults(next(first, frozenset())))
+    context = opened()
+
+    assert (REPORTS - 1, 1) == (result["posted"], result["rejected"])
+    assert REPORTS == result["journals"]
+    assert ["posted"] * (REPORTS - 1) + ["rejected"] == states(context)
+    assert {"REJECTED_BY_ERP": 1} == result["breaks_by_code"]
+    assert [] == context.store.audit_flaws()
+
+
+def test_a_released_journal_gets_a_batch_of_its_own_once(run: Callable[..., dict[str, Any]]) -> None:
+    first = iter([frozenset({ALL_OR_NOTHING, REFUSE_ONE})] * 2)
+    run(lambda: Faults(next(first, frozenset())))
+    context = opened()
+    members = context.store.members(feed_id="sample")
+    posted = set(members.loc[members["state"] == "posted", "journal_key"])
+    (bad,) = set(members["journal_key"]) - posted
+    batch_id = rebatch.release(context, bad, "ann", "the account is open again")
+
+    with pytest.raises(ConfigurationError, match="NOT_FOUND"):
+        rebatch.release(context, bad, "ann", "the account is open again")
+    with pytest.raises(ConfigurationError, match="NOT_FOUND"):
+        rebatch.release(context, next(iter(posted)), "ann", "why")
+    result = run(Faults)
+    assert ["posted"] * REPORTS == states(opened())
+    assert (0, True) == (result["breaks"], result["explained"])
+    assert 1 == context.store.batch(batch_id).journals
+    assert {"reconciled"} == {batch.state for batch in context.store.batches("sample")}
+
+
+class Silent(Faults):
+    """Refuses every group that holds a certain journal, and says of none that it is the culprit."""
+
+    bad: ClassVar[list[str]] = []
+
+    def judged(self, keys: Sequence[str], refused: dict[int, Any], own: Any, sibling: Any) -> None:
+        self.bad.extend(() if self.bad else keys[:1])
+        if set(self.bad) & set(keys):
+            refused |= dict.fromkeys(range(len(keys)), sibling)
+
+
+def test_a_group_without_a_named_culprit_is_halved_until_it_stands_alone(run: Callable[..., dict[str, Any]]) -> None:
+    Silent.bad.clear()
+    result = run(Silent)
+    sizes = [batch.journals for batch in opened().store.batches("sample")]
+
+    assert (REPORTS - 1, 1) == (result["posted"], result["rejected"])
+    assert [5, 2, 3, 1, 1] == sizes
+    assert {"REJECTED_BY_ERP": 1} == result["breaks_by_code"]
