@@ -16,7 +16,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line of figures: what the passed tests tried, by `record_property`."""
     tried: Counter[str] = Counter()
     for report in terminalreporter.stats.get("passed", []):
-        tried.update({name: int(value) for name, value in report.user_properties if name in FIGURES})
+        for name, value in report.user_properties:
+            tried[name] += int(value) if name in FIGURES else 0
     if tried:
         terminalreporter.write_line("Tried: " + ", ".join(f"{tried[name]:,} {name}" for name in FIGURES))
 

@@ -15,7 +15,11 @@ def _warm(folder: Path) -> None:
     for path in (home / "sample/inbox", home / "erp/drop"):
         path.mkdir(parents=True)
     url = f"sqlite:///{home}/erp/erp.db"
-    world = way.World(folder, mappings, f"sqlite:///{home}/store.db", url, home / "sample/inbox", home / "erp/drop", {})
+    inbox, drop = home / "sample/inbox", home / "erp/drop"
+    # Connections of its own, whatever the environment of the test says that needs the first fork.
+    own = {"AIRFLOW_CONN_SAMPLE_SOURCE": f"file:{inbox}", "AIRFLOW_CONN_SAMPLE_ERP_DROP": f"file:{drop}"}
+    own["AIRFLOW_CONN_SAMPLE_ERP_DB"] = url
+    world = way.World(folder, mappings, f"sqlite:///{home}/store.db", url, inbox, drop, own)
     world.fill()
     world.run()
     world.close()

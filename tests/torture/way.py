@@ -19,11 +19,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from attempt import have_server
 from claims import claim, deliver
@@ -114,18 +116,21 @@ class World:
             for path in (self.drop / "taken").iterdir():
                 path.unlink()
 
-    def run(self, between: Any = None) -> dict[str, Any]:
+    def run(self, between: Callable[[], None] | None = None) -> dict[str, Any]:
         """All steps in this process, as one plain run does them; `between` happens before the answers are read.
 
         Only with `proves` the last one, reconciliation: it changes nothing outside and takes half of the time.
         """
-        os.environ.update(self.environment)
+        with mock.patch.dict(os.environ, self.environment):
+            return self._run(between or self.erp_imports)
+
+    def _run(self, between: Callable[[], None]) -> dict[str, Any]:
         context = pipeline.open("sample", settings=self.settings())
         try:
             extract(context)
             for batch_id in build(context):
                 pipeline.deliver.load(context, batch_id)
-            (between or self.erp_imports)()
+            between()
             pipeline.deliver.acknowledge_all(context)
             proof = pipeline.reconcile(context) if self.proves else {"explained": True}
             batches = {batch.state for batch in context.store.batches()}
