@@ -298,7 +298,6 @@ def scale(minor: Ints, numerator: int, denominator: int, rounding: str = HALF_UP
     int64 stands as the largest int64 of its sign, which no limit lets pass.
     """
     assert denominator > 0 and numerator >= 0 and rounding in ROUNDINGS
-    minor = np.asarray(minor, dtype=np.int64)
     largest = int(np.abs(minor).max(initial=0))
     if largest * numerator * 2 + denominator >= _INT64_SAFE or denominator >= _INT64_SAFE // 2:
         exact = [divide(m * numerator, denominator, rounding) for m in minor.tolist()]
@@ -350,7 +349,7 @@ def allocate_groups(totals: Ints, weights: Ints, group: Ints) -> Ints:
     missing = size - _sum_by(part, group, len(totals))
     order = np.lexsort((-rest, group))
     first = np.searchsorted(group, np.arange(len(totals)))
-    rank = np.empty(len(group), dtype=np.int64)
+    rank = np.empty_like(order)
     rank[order] = np.arange(len(group)) - first[group[order]]
     part = part + (rank < missing[group])
     return np.where(totals[group] < 0, -part, part)

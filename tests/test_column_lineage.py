@@ -84,7 +84,8 @@ def test_conditions_within_conditions_are_filters(tmp_path: Path) -> None:
     text = JOURNAL.replace("    amount: net\n", f"    amount: net\n    when:\n      {when}\n")
     books = bundle(tmp_path, journals=text)
 
-    assert ["payer", "project", "employee_id"] == [one.field for one in origins.filters(books)]
+    told = [(one.field, one.rule) for one in origins.filters(books)]
+    assert [(name, "journals/tiny.yml line 16") for name in ("payer", "project", "employee_id")] == told
 
 
 def test_a_source_with_templates_or_components_is_traced_to_its_columns() -> None:
@@ -94,6 +95,9 @@ def test_a_source_with_templates_or_components_is_traced_to_its_columns() -> Non
     templates = {name: entry for name, entry in cards["fields"].items() if "template" in entry}
 
     assert tuple(wide["unpivot"]["columns"]) == origins.source_columns(wide, "gross_minor")
+    assert tuple(wide["unpivot"]["columns"]) == origins.source_columns(wide, "expense_type")
+    assert ("Amount",) == origins.source_columns(config.load(folder / "expense_csv.yml", "source"), "gross_minor")
     assert () == origins.source_columns(wide, "split_weight")
-    assert templates
-    assert {True} == {isinstance(origins.source_columns(cards, name), tuple) for name in templates}
+    assert ["report_id"] == list(templates)
+    assert ("CARD NUMBER",) == origins.source_columns(cards, "report_id")
+    assert ("BILLING GROSS AMT", "ORIGINAL GROSS AMT") == origins.source_columns(cards, "gross_minor")
