@@ -225,6 +225,8 @@ def allocated(folder: Path, by: str, rows: str, more: str = "") -> mapping.Bundl
         ("fixed", "TAXI,1,30.00,A\nTAXI,2,rest,B\n", -10000, ["A -3000", "B -7000"]),
         ("fixed", "TAXI,1,30,A\nTAXI,2,rest,B\n", 3000, ["A 3000"]),
         ("weight", "TAXI,1,1,A\nTAXI,2,1,B\n", 1, ["A 1"]),
+        ("weight", "TAXI,1,1,A\n", 100, ["A 100"]),
+        ("weight", "TAXI,1,0.25,A\nTAXI,2,0.25,B\n", 100, ["A 50", "B 50"]),
         ("weight", "TAXI,1,0,A\nTAXI,2,0.5,B\nTAXI,3,1.5,C\n", 400, ["B 100", "C 300"]),
     ],
 )
@@ -466,6 +468,16 @@ def test_a_bearer_outside_the_feed_and_a_closed_bearer_hold_the_report(tmp_path:
     assert "the company that bears it" in closed["reason"].iat[0]
 
 
+def test_a_cost_stays_where_no_other_company_is_named_and_a_missing_row_is_a_gap(tmp_path: Path) -> None:
+    books = with_tables(tmp_path, BETWEEN, bearer="cost_center,company\n0010,\n0020,C2\n")
+
+    booked = book(books, expense_lines("company cost_center gross_minor\n C1 0010 100\n C2 0020 50"))
+    gaps = mapping.apply(books, expense_lines("cost_center gross_minor\n 0010 100\n 0030 100")).rejects
+
+    assert ["C1 original", "C2 original"] == shown(booked.headers, "company", "purpose")
+    assert ["2 MAPPING_GAP intercompany 0030"] == shown(gaps, "line_no", "code", "field", "value")
+
+
 def test_a_gap_between_companies_is_named_by_the_account_that_is_missing(tmp_path: Path) -> None:
     text = BETWEEN.replace('due_from: {value: "1241"}', "due_from: {table: counter}").replace(
         "    account: {table: counter}\n", '    account: {value: "2241"}\n'
@@ -533,6 +545,20 @@ def test_each_accrued_claim_has_its_own_two_journals_and_its_lines_behind_them(t
     ] == shown(
         traced[traced["account"] == "6602"], "report_id", "purpose_of", "source_row", "amount_minor"
     )  # fmt: skip
+
+
+def test_the_names_of_journals_that_follow_another_are_the_same_tomorrow(tmp_path: Path) -> None:
+    accrued = book(with_tables(tmp_path / "a", ACCRUED, periods=PERIODS), expense_lines("gross_minor\n 100"))
+    between = book(
+        with_tables(tmp_path / "b", BETWEEN, bearer=BEARERS), expense_lines("cost_center gross_minor\n 0020 5")
+    )
+
+    assert ["original U5MCXWK655SAXAAU", "accrual KG5LBIFPRJ5WNKP7", "accrual_reversal CLXUQTHVQNQFEL47"] == shown(
+        accrued.headers, "purpose", "journal_key"
+    )
+    assert ["original U5MCXWK655SAXAAU", "intercompany 2ELUCHQSELFOLMGH"] == shown(
+        between.headers, "purpose", "journal_key"
+    )
 
 
 def test_a_foreign_claim_is_accrued_at_its_rate_and_the_accrual_comes_to_nothing(tmp_path: Path) -> None:

@@ -73,6 +73,21 @@ lines:
     assert {"gross_minor", "tax_minor"} <= told["debit_minor"]
 
 
+def test_a_bearer_that_names_itself_is_the_company(tmp_path: Path) -> None:
+    between = "intercompany:\n  company: {field: bearer}\n  due_from: {value: '1'}\n  due_to: {value: '2'}\nlines:\n"
+    text = JOURNAL.replace("lines:\n", between, 1).replace("amount: net\n", "amount: net\n    books: bearer\n")
+    told = traced(bundle(tmp_path, journals=text.replace("{field: cost_center}", "{field: bearer}")))
+
+    assert {"company"} == told["cost_center"]
+
+
+def test_an_amount_is_traced_to_the_line_of_its_rule(tmp_path: Path) -> None:
+    told = origins.journal_columns(bundle(tmp_path))
+
+    assert ["gross_minor journals/tiny.yml line 26"] == [f"{one.field} {one.rule}" for one in told["credit_minor"]]
+    assert "journals/tiny.yml line 31" in {one.rule for one in told["base_credit_minor"]}
+
+
 def test_without_companies_between_the_bearer_is_the_company(tmp_path: Path) -> None:
     told = traced(bundle(tmp_path, journals=JOURNAL.replace("{field: cost_center}", "{field: bearer}")))
 
