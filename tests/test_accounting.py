@@ -337,6 +337,8 @@ def test_a_report_that_cannot_be_booked_leaves_the_journal_of_the_others(tmp_pat
 
     assert ["R1 RATE 2026-02-10"] == shown(booked.rejects, "report_id", "code", "value")
     assert ["R2", "R3"] == shown(booked.reports, "report_id")
+    assert ["2026-02-10 2 reports "] == shown(booked.headers, "report_id", "report_version", "employee_id")
+    assert ["SNYDQSC7QYKUIWI3 R2 R3"] == [" ".join([*booked.headers["journal_key"], *booked.reports["report_id"]])]
     alone = book(books, expense_lines("report_id document_currency gross_minor\n R2 CNY 200\n R3 CNY 300"))
     assert shown(alone.headers, "journal_key") == shown(booked.headers, "journal_key")
 
