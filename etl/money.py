@@ -212,41 +212,38 @@ def parse(texts: pa.Array, exponents: NDArray[np.int64]) -> tuple[Ints, NDArray[
     In: strings without nulls, and the decimals of each one's currency. A cell written with all its decimals takes
     the vectorised path; every other distinct (text, decimals) pair is read once by `parse_one`.
     """
-    minor = np.zeros(len(texts), dtype=np.int64)
-    fault = np.full(len(texts), "", dtype=object)
+    minor, fault = np.empty(len(texts), dtype=np.int64), np.empty(len(texts), dtype=object)
     for exponent in np.unique(exponents).tolist():
         where = np.flatnonzero(exponents == exponent)
-        part = texts.take(pa.array(where)) if len(where) < len(texts) else texts
-        minor[where], fault[where] = _parse_exponent(part, exponent)
+        minor[where], fault[where] = _parse_exponent(texts.take(pa.array(where)), exponent)
     return minor, fault
 
 
 def _parse_exponent(texts: pa.Array, exponent: int) -> tuple[Ints, NDArray[np.object_]]:
     tail = rf"\.[0-9]{{{exponent}}}" if exponent else ""
-    clean = pc.match_substring_regex(texts, rf"^-?(0|[1-9][0-9]{{0,11}}){tail}$").to_numpy(zero_copy_only=False)
+    clean = np.asarray(pc.match_substring_regex(texts, rf"^-?(0|[1-9][0-9]{{0,11}}){tail}$"))
     minor = np.zeros(len(texts), dtype=np.int64)
     fault = np.full(len(texts), "", dtype=object)
     digits = pc.replace_substring(texts.filter(pa.array(clean)), ".", "")
-    minor[clean] = pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
+    minor[clean] = np.asarray(pc.cast(digits, pa.int64()))
     rest = np.flatnonzero(~clean)
     if len(rest):
         coded = texts.take(pa.array(rest)).dictionary_encode()
         read = [parse_one(value, exponent) for value in coded.dictionary.to_pylist()]
-        codes = coded.indices.to_numpy(zero_copy_only=False)
-        minor[rest] = np.array([value for value, _ in read], dtype=np.int64)[codes]
-        fault[rest] = np.array([code for _, code in read], dtype=object)[codes]
+        codes = np.asarray(coded.indices)
+        minor[rest] = _ints([value for value, _ in read])[codes]
+        fault[rest] = np.array([code for _, code in read])[codes]
     return minor, fault
 
 
 def to_text(minor: Ints, exponents: NDArray[np.int64]) -> pa.Array:
     """Amounts as exact decimal text, all decimals written: 120000 with 2 decimals is 1200.00."""
-    minor = np.ascontiguousarray(minor, dtype=np.int64)
     kinds = np.unique(exponents).tolist()
     if len(kinds) < 2:
-        return _decimal_text(minor, kinds[0] if kinds else 0)
-    parts = [np.flatnonzero(exponents == kind) for kind in kinds]
-    texts = pa.concat_arrays([_decimal_text(minor[part], kind) for part, kind in zip(parts, kinds, strict=True)])
-    return texts.take(pa.array(np.argsort(np.concatenate(parts), kind="stable")))
+        return _decimal_text(minor, sum(kinds))
+    texts = pa.concat_arrays([_decimal_text(minor[exponents == kind], kind) for kind in kinds])
+    by_kind = np.argsort(exponents, kind="stable")
+    return texts.take(pa.array(np.argsort(by_kind)))
 
 
 def _decimal_text(minor: Ints, exponent: int) -> pa.Array:
@@ -301,11 +298,10 @@ def scale(minor: Ints, numerator: int, denominator: int, rounding: str = HALF_UP
     int64 stands as the largest int64 of its sign, which no limit lets pass.
     """
     assert denominator > 0 and numerator >= 0 and rounding in ROUNDINGS
-    minor = np.asarray(minor, dtype=np.int64)
     largest = int(np.abs(minor).max(initial=0))
     if largest * numerator * 2 + denominator >= _INT64_SAFE or denominator >= _INT64_SAFE // 2:
         exact = [divide(m * numerator, denominator, rounding) for m in minor.tolist()]
-        return np.array([max(-_INT64_MAX, min(_INT64_MAX, m)) for m in exact], dtype=np.int64)
+        return _ints([max(-_INT64_MAX, min(_INT64_MAX, m)) for m in exact])
     product = np.abs(minor) * numerator
     quotient, rest = product // denominator, product % denominator
     if rounding == HALF_UP:
@@ -332,7 +328,7 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
     ([3334, 3333, 3333], [-3, -2])
     """
     group = np.zeros(len(weights), dtype=np.int64)
-    parts: list[int] = allocate_groups(np.array([total]), np.array(weights, dtype=np.int64), group).tolist()
+    parts: list[int] = allocate_groups(_ints([total]), _ints(weights), group).tolist()
     return parts
 
 
@@ -344,23 +340,23 @@ def allocate_groups(totals: Ints, weights: Ints, group: Ints) -> Ints:
     its total.
     """
     assert (np.diff(group) >= 0).all()
-    sums = np.bincount(group, minlength=len(totals)) if not len(weights) else _sum_by(weights, group, len(totals))
-    assert (sums[group] > 0).all(), "a group's weights must add up to more than zero"
+    sums = _sum_by(weights, group, len(totals))
+    assert (sums[group] > 0).all()
     size = np.abs(totals)
-    if int(size.max(initial=0)) * int(np.abs(weights).max(initial=0)) >= _INT64_SAFE:
-        product = [int(size[g]) * int(w) for g, w in zip(group.tolist(), weights.tolist(), strict=True)]
-        pairs = [divmod(p, int(sums[g])) for p, g in zip(product, group.tolist(), strict=True)]
-        part = np.array([q for q, _ in pairs], dtype=np.int64)
-        rest = np.array([r for _, r in pairs], dtype=np.int64)
-    else:
-        part, rest = np.divmod(size[group] * weights, sums[group])
+    wide = int(size.max(initial=0)) * int(np.abs(weights).max(initial=0)) >= _INT64_SAFE
+    product = size[group].astype(object if wide else np.int64) * weights
+    part, rest = (found.astype(np.int64) for found in (product // sums[group], product % sums[group]))
     missing = size - _sum_by(part, group, len(totals))
-    order = np.lexsort((np.arange(len(group)), -rest, group))
+    order = np.lexsort((-rest, group))
     first = np.searchsorted(group, np.arange(len(totals)))
-    rank = np.empty(len(group), dtype=np.int64)
+    rank = np.empty_like(order)
     rank[order] = np.arange(len(group)) - first[group[order]]
     part = part + (rank < missing[group])
     return np.where(totals[group] < 0, -part, part)
+
+
+def _ints(values: Sequence[int]) -> Ints:
+    return np.array(values, dtype=np.int64)
 
 
 def _sum_by(values: Ints, group: Ints, groups: int) -> Ints:

@@ -127,6 +127,24 @@ def test_one_of_several_taxes_can_have_an_account_of_its_own(tmp_path: Path) -> 
     )
 
 
+def test_the_taxes_of_a_code_are_those_of_the_day_and_of_the_most_particular_key(tmp_path: Path) -> None:
+    """The German rate went from 19 to 16 % for half a year; a company may have a row of its own."""
+    text = taxed("inclusive").replace(
+        "key: [tax_code], amount", "key: [company, tax_code], valid_by: transaction_date, amount"
+    )
+    rows = "*,DE,VAT,19,100,2020-01-01,2020-06-30\n*,DE,VAT,16,100,2020-07-01,2020-12-31\nC2,DE,VAT,7,100,,\n"
+    table = "company,tax_code,tax,rate_pct,reclaimable_pct,valid_from,valid_to\n" + rows
+    books = with_tables(tmp_path, text, taxes=table, account="expense_type,account\nTAXI,6602\n")
+    days = [f"{company} {day} 11900 DE" for company, day in [
+        ("C1", "2020-06-30"), ("C1", "2020-07-01"), ("C1", "2020-12-31"), ("C2", "2020-06-30"), ("C1", "2021-01-01"),
+    ]]  # fmt: skip
+    applied = mapping.apply(books, expense_lines("company transaction_date gross_minor tax_code\n" + "\n".join(days)))
+
+    assert [1900, 1641, 1641, 779, 0] == applied.lines["tax_minor"].tolist()
+    assert ["5 MAPPING_GAP tax_code DE"] == shown(applied.rejects, "line_no", "code", "field", "value")
+    assert "tables/taxes.csv" in applied.rejects["reason"].iat[0]
+
+
 def test_a_stated_tax_needs_a_rate_to_stand_on_and_a_gap_is_named_once(tmp_path: Path) -> None:
     books = with_tables(tmp_path, taxed("stated"), taxes=TAXES + "ZERO,VAT,0,100\n")
 
@@ -242,6 +260,9 @@ def test_a_tax_code_without_taxes_and_a_tax_that_disagrees_hold_the_report(tmp_p
     assert ["R1 MAPPING_GAP XX", "R2 TAX 334"] == refused(
         books, "report_id gross_minor tax_code tax_minor\n R1 100 XX 0\n R2 1999 VAT20 334"
     )
+    rejects = mapping.apply(books, expense_lines("gross_minor tax_code tax_minor\n 100 XX 0\n 1999 VAT20 334")).rejects
+    assert ["1 tax_code", "2 tax_minor"] == shown(rejects, "line_no", "field")
+    assert ["tables/taxes.csv" in reason for reason in rejects["reason"]] == [True, True]
 
 
 @settings(max_examples=200)
@@ -286,6 +307,11 @@ def allocated(folder: Path, by: str, rows: str, more: str = "") -> mapping.Bundl
         ("percent", "TAXI,1,33.33333333,A\nTAXI,2,66.66666667,B\n", 300, ["A 100", "B 200"]),
         ("fixed", "TAXI,1,30.00,A\nTAXI,2,rest,B\n", 10000, ["A 3000", "B 7000"]),
         ("fixed", "TAXI,1,30.00,A\nTAXI,2,rest,B\n", -10000, ["A -3000", "B -7000"]),
+        ("fixed", "TAXI,1,30,A\nTAXI,2,rest,B\n", 3000, ["A 3000"]),
+        ("weight", "TAXI,1,1,A\nTAXI,2,1,B\n", 1, ["A 1"]),
+        ("weight", "TAXI,1,1,A\n", 100, ["A 100"]),
+        ("weight", "TAXI,1,0.25,A\nTAXI,2,0.25,B\n", 100, ["A 50", "B 50"]),
+        ("weight", "TAXI,1,0,A\nTAXI,2,0.5,B\nTAXI,3,1.5,C\n", 400, ["B 100", "C 300"]),
     ],
 )
 def test_a_cost_is_divided_among_cost_centers_to_the_cent(
@@ -312,6 +338,36 @@ def test_fixed_parts_beyond_the_amount_hold_the_report(tmp_path: Path) -> None:
     books = allocated(tmp_path, "fixed", "TAXI,1,30.00,A\nTAXI,2,rest,B\n")
 
     assert ["R1 SPLIT 2999"] == refused(books, "gross_minor\n 2999")
+    assert ["R1 SPLIT -2999"] == refused(books, "gross_minor\n -2999")
+    rejects = mapping.apply(books, expense_lines("gross_minor\n 2999")).rejects
+    assert ["allocations.phone"] == shown(rejects, "field")
+    assert "fixed amounts beyond the line's, by tables/phone.csv" in rejects["reason"].iat[0]
+
+
+def test_the_parts_of_a_cost_are_those_of_the_day(tmp_path: Path) -> None:
+    use = "{file: phone.csv, key: [expense_type], by: percent, set: [cost_center], valid_by: transaction_date}"
+    rows = "TAXI,1,100,A,,2026-02-03\nTAXI,1,60,B,2026-02-04,\nTAXI,2,40,C,2026-02-04,\n"
+    table = f"expense_type,part,share,cost_center,valid_from,valid_to\n{rows}"
+    books = with_tables(tmp_path, ALLOCATED.replace("{USE}", use), phone=table)
+
+    booked = book(books, expense_lines("transaction_date gross_minor\n 2026-02-03 500\n 2026-02-04 500"))
+
+    assert ["A 500", "B 300", "C 200"] == shown(
+        booked.lines[booked.lines["purpose"] == "expense"], "cost_center", "debit_minor"
+    )
+
+
+def test_every_key_whose_parts_are_no_whole_is_named(tmp_path: Path) -> None:
+    allocated(tmp_path, "percent", "TAXI,1,100,A\n")
+    rows = "TAXI,1,99,A\nHOTEL,1,60,A\nHOTEL,2,41,B\nMEAL,1,100,A\n"
+    (tmp_path / "tables/phone.csv").write_text(f"expense_type,part,share,cost_center\n{rows}", "utf-8")
+
+    said = [str(problem) for problem in mapping.check(tmp_path)]
+
+    assert [True, True] == [
+        f"tables/phone.csv line {line}: the parts of {key} on 0001-01-01 add up to {total} %, not 100" in problem
+        for problem, (line, key, total) in zip(said, ((2, "TAXI", 99), (4, "HOTEL", 101)), strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -393,6 +449,8 @@ def test_a_report_that_cannot_be_booked_leaves_the_journal_of_the_others(tmp_pat
 
     assert ["R1 RATE 2026-02-10"] == shown(booked.rejects, "report_id", "code", "value")
     assert ["R2", "R3"] == shown(booked.reports, "report_id")
+    assert ["2026-02-10 2 reports "] == shown(booked.headers, "report_id", "report_version", "employee_id")
+    assert ["SNYDQSC7QYKUIWI3 R2 R3"] == [" ".join([*booked.headers["journal_key"], *booked.reports["report_id"]])]
     alone = book(books, expense_lines("report_id document_currency gross_minor\n R2 CNY 200\n R3 CNY 300"))
     assert shown(alone.headers, "journal_key") == shown(booked.headers, "journal_key")
 
@@ -502,6 +560,7 @@ def test_a_cost_of_another_company_is_booked_in_its_books_over_due_to_and_due_fr
     ] == shown(at, "company", "purpose_of", *SIDES)  # fmt: skip
     main, other = booked.headers["journal_key"]
     assert ["", main] == booked.headers["belongs_to"].tolist() and other != main
+    assert booked.headers["journal_id"].is_unique
     net = at.assign(net=at["debit_minor"] - at["credit_minor"]).groupby("company")["net"].sum()
     assert {"C1": 0, "C2": 0} == net.to_dict()
 
@@ -516,6 +575,21 @@ def test_a_bearer_outside_the_feed_and_a_closed_bearer_hold_the_report(tmp_path:
     )
 
     assert ["R1 COMPANY C9", "R2 PERIOD_CLOSED 2026-03"] == found
+    made = mapping.apply(books, expense_lines("cost_center approved_at gross_minor\n 0030 2026-03-10 1"))
+    assert ["COMPANY intercompany C9"] == shown(made.rejects, "code", "field", "value")
+    closed = mapping.apply(books, expense_lines("cost_center approved_at gross_minor\n 0020 2026-03-10 1")).rejects
+    assert ["intercompany 2026-03"] == shown(closed, "field", "value")
+    assert "the company that bears it" in closed["reason"].iat[0]
+
+
+def test_a_cost_stays_where_no_other_company_is_named_and_a_missing_row_is_a_gap(tmp_path: Path) -> None:
+    books = with_tables(tmp_path, BETWEEN, bearer="cost_center,company\n0010,\n0020,C2\n")
+
+    booked = book(books, expense_lines("company cost_center gross_minor\n C1 0010 100\n C2 0020 50"))
+    gaps = mapping.apply(books, expense_lines("cost_center gross_minor\n 0010 100\n 0030 100")).rejects
+
+    assert ["C1 original", "C2 original"] == shown(booked.headers, "company", "purpose")
+    assert ["2 MAPPING_GAP intercompany 0030"] == shown(gaps, "line_no", "code", "field", "value")
 
 
 def test_a_gap_between_companies_is_named_by_the_account_that_is_missing(tmp_path: Path) -> None:
@@ -553,6 +627,8 @@ def test_a_period_open_for_accruals_takes_the_cost_and_the_next_one_reverses_it(
         "2026-03-01 accrual_reversal 6602 0 10000", "2026-03-01 accrual_reversal 2261 10000 0",
     ] == shown(at, "posting_date", "purpose_of", *SIDES)  # fmt: skip
     assert ["2026-02-10"] * 3 == booked.headers["original_date"].tolist()
+    assert ["2026-03", "2026-02", "2026-03"] == booked.headers["period"].tolist()
+    assert booked.headers["journal_id"].is_unique
     assert (
         10000 - 10000 + 10000
         == booked.lineage.merge(at[at["account"] == "6602"], on=["journal_key", "line_no"])["amount_minor"].sum()
@@ -585,6 +661,20 @@ def test_each_accrued_claim_has_its_own_two_journals_and_its_lines_behind_them(t
     )  # fmt: skip
 
 
+def test_the_names_of_journals_that_follow_another_are_the_same_tomorrow(tmp_path: Path) -> None:
+    accrued = book(with_tables(tmp_path / "a", ACCRUED, periods=PERIODS), expense_lines("gross_minor\n 100"))
+    between = book(
+        with_tables(tmp_path / "b", BETWEEN, bearer=BEARERS), expense_lines("cost_center gross_minor\n 0020 5")
+    )
+
+    assert ["original U5MCXWK655SAXAAU", "accrual KG5LBIFPRJ5WNKP7", "accrual_reversal CLXUQTHVQNQFEL47"] == shown(
+        accrued.headers, "purpose", "journal_key"
+    )
+    assert ["original U5MCXWK655SAXAAU", "intercompany 2ELUCHQSELFOLMGH"] == shown(
+        between.headers, "purpose", "journal_key"
+    )
+
+
 def test_a_foreign_claim_is_accrued_at_its_rate_and_the_accrual_comes_to_nothing(tmp_path: Path) -> None:
     books = with_tables(tmp_path, ACCRUED.replace("rates: {", "rates: {date: original_date, "), periods=PERIODS)
 
@@ -592,6 +682,10 @@ def test_a_foreign_claim_is_accrued_at_its_rate_and_the_accrual_comes_to_nothing
 
     assert ["2026-02-10 7.1"] * 3 == shown(booked.headers, "rate_date", "rate")
     made = booked.lines.merge(booked.headers[["journal_key", "purpose"]], on="journal_key", suffixes=("", "_of"))
+    accrual = made[made["purpose_of"] == "accrual"]
+    assert ["2261 0 1000 0 7099"] == shown(
+        accrual[accrual["account"] == "2261"], *SIDES, "base_debit_minor", "base_credit_minor"
+    )
     pair = made[made["purpose_of"] != "original"]
     net = pair["base_debit_minor"] - pair["base_credit_minor"]
     assert {"6602": 0, "2261": 0} == net.groupby(pair["account"]).sum().to_dict()

@@ -223,6 +223,17 @@ def test_batches_are_one_company_and_period_with_a_bound(books: mapping.Bundle) 
     assert [b.batch_id for b in batches] == [b.batch_id for b in journal.batches(books, headers)]
 
 
+def test_the_names_of_yesterday_are_those_of_tomorrow(books: mapping.Bundle) -> None:
+    """Stored beside what the ERP holds: a release that names a journal or a batch anew would post it twice."""
+    headers = book(books, expense_lines("gross_minor\n 100")).headers
+    (batch,) = journal.batches(books, headers)
+
+    assert ["a7582bd95eef640b801446146fb11fcffef0abc46ff0c5309918fd10cd5d5524 U5MCXWK655SAXAAU"] == shown(
+        headers, "journal_id", "journal_key"
+    )
+    assert ("TINY-C1-2026-02-GL-AC0D5E97", 189173421529420) == (batch.batch_id, batch.batch_no)
+
+
 LINE = st.tuples(
     st.sampled_from(["C1", "C2"]),
     st.sampled_from(["R1", "R2", "R3"]),

@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books import JOURNAL, bundle, write_mapping
 from claims import claim, content, deliver
 
-from etl import config, mapping, pipeline
-from etl.mapping import lineage as origins
+from etl import config, pipeline
 from etl.pipeline import lineage
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -139,122 +137,6 @@ def test_a_run_without_a_parent_names_none(home: Path, monkeypatch: pytest.Monke
     run(home, [claim()])
 
     assert [] == [event for event in events(path) if "parent" in event["run"]["facets"]]
-
-
-def profile(name: str) -> config.Document:
-    return config.load(PROJECT / f"mappings/targets/{name}.yml", "target")
-
-
-@pytest.mark.parametrize(
-    ("target", "column", "fields", "text"),
-    [
-        ("yonyou_u8_txt", "凭证类别", None, ""),
-        ("oracle_ebs_gl_interface", "entered_dr", ("debit_minor",), "amount: debit"),
-        ("sap_idoc_acc_document", "E1BPACGL09/GL_ACCOUNT", ("account",), "field: account"),
-        ("kingdee_k3cloud", "FEntity.FDEBIT", ("base_debit_minor",), "amount: base_debit"),
-        ("peoplesoft_journal", "L/monetary_amount", ("base_debit_minor", "base_credit_minor"), "base_signed"),
-    ],
-)
-def test_every_kind_of_target_is_traced_to_the_journal(
-    target: str, column: str, fields: tuple[str, ...] | None, text: str
-) -> None:
-    told = origins.target_columns(profile(target))
-    found = next((one for name, one in told.items() if name.endswith(column)), None)
-
-    assert fields == (found and found[0])
-    lines = (PROJECT / f"mappings/targets/{target}.yml").read_text("utf-8").splitlines()
-    assert found is None or text in lines[int(found[1].split(" line ")[1]) - 1]
-
-
-def test_the_rule_named_is_the_line_of_the_mapping(home: Path) -> None:
-    """The lines that the events name, read in the files themselves."""
-    books = mapping.load(home / "mappings", "sample")
-    told = origins.journal_columns(books)
-    lines = (home / "mappings/journals/group_expense.yml").read_text("utf-8").splitlines()
-    rules = {one.field: lines[int(one.rule.split(" line ")[1]) - 1].strip() for one in told["account"]}
-
-    assert "account: {table: account}" == rules["expense_type"]
-    assert "account: {table: counter}" == rules["payer"]
-    assert "account: {table: tax_account}" == rules["tax_code"]
-    assert {"tax_minor", "company", "tax_code", "transaction_date"} == {one.field for one in origins.filters(books)}
-
-
-def test_every_form_of_an_expression_is_traced(tmp_path: Path) -> None:
-    journal = JOURNAL.replace("account: {table: account}", "account: {company: rounding}", 1)
-    books = bundle(tmp_path, journals=journal)
-    told = {column: {one.field for one in some} for column, some in origins.journal_columns(books).items()}
-
-    assert "company" in told["account"]
-    assert {"payer"} <= told["text"]
-    assert {"expense_type", "description"} <= told["text"]
-    assert "cost_center" in told["cost_center"]
-
-
-def traced(books: mapping.Bundle) -> dict[str, set[str]]:
-    return {column: {one.field for one in some} for column, some in origins.journal_columns(books).items()}
-
-
-def test_a_posting_date_by_rule_is_traced_to_every_date_it_reads(tmp_path: Path) -> None:
-    rule = "posting_date: {latest: [approved_at, transaction_date], not_before: submitted_at}"
-    told = traced(bundle(tmp_path, journals=JOURNAL.replace("posting_date: approved_at", rule)))
-
-    assert {"approved_at", "transaction_date", "submitted_at"} == told["posting_date"] == told["period"]
-
-
-def test_what_the_mapping_adds_to_a_line_is_traced_to_what_it_is_made_of(tmp_path: Path) -> None:
-    between = """intercompany:
-  company: {table: bearer}
-  due_from: {value: "1241"}
-  due_to: {value: "2247"}
-lines:
-"""
-    text = JOURNAL.replace("lines:\n", between, 1).replace(
-        "    amount: net\n", "    amount: untaxed\n    books: bearer\n"
-    )
-    text = text.replace("tables:\n", "tables:\n  bearer: {file: bearer.csv, key: [cost_center], value: company}\n", 1)
-    text = text.replace(
-        'text: {template: "{expense_type} {description}"}',
-        "party: {field: bearer}\n    project: {field: claim_company}\n    analysis: {field: base_currency}\n"
-        '    text: {template: "{original_date}"}',
-    )
-    folder = write_mapping(tmp_path, journals=text)
-    (folder / "tables/bearer.csv").write_text("cost_center,company\n0020,C2\n", "utf-8")
-    told = traced(mapping.load(folder, "tiny"))
-
-    assert {"company", "cost_center", "employee_id"} == told["party"]
-    assert ({"company"}, {"company"}) == (told["project"], told["analysis"])
-    assert "approved_at" in told["text"]
-    assert {"gross_minor", "tax_minor"} <= told["debit_minor"]
-
-
-def test_without_companies_between_the_bearer_is_the_company(tmp_path: Path) -> None:
-    told = traced(bundle(tmp_path, journals=JOURNAL.replace("{field: cost_center}", "{field: bearer}")))
-
-    assert {"company"} == told["cost_center"]
-
-
-def test_conditions_within_conditions_are_filters(tmp_path: Path) -> None:
-    when = "any: [{payer: CARD}, {all: [{project: P1}, {not: {employee_id: E9}}]}]"
-    text = JOURNAL.replace("    amount: net\n", f"    amount: net\n    when:\n      {when}\n")
-    books = bundle(tmp_path, journals=text)
-
-    assert ["payer", "project", "employee_id"] == [one.field for one in origins.filters(books)]
-
-
-def test_a_source_with_templates_or_components_is_traced_to_its_columns() -> None:
-    folder = PROJECT / "mappings/sources"
-    wide = config.load(folder / "ca_travel_claims.yml", "source")
-    cards = config.load(folder / "uk_birmingham_pcards.yml", "source")
-    templates = {name: entry for name, entry in cards["fields"].items() if "template" in entry}
-
-    assert tuple(wide["unpivot"]["columns"]) == origins.source_columns(wide, "gross_minor")
-    assert () == origins.source_columns(wide, "split_weight")
-    extract = config.load(folder / "concur_sae.yml", "source")
-    reports = config.load(folder / "concur_fis.yml", "source")
-    assert ("processing_date", "advance_issued") == origins.source_columns(extract, "approved_at")
-    assert ("approved",) == origins.source_columns(reports, "approved_at")
-    assert templates
-    assert {True} == {isinstance(origins.source_columns(cards, name), tuple) for name in templates}
 
 
 def test_a_rejected_file_and_a_refused_delivery_are_failures_with_their_reason(

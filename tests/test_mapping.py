@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from etl import cli, config, mapping
 from etl.errors import ConfigurationError
-from etl.mapping.dates import local_date, told
+from etl.mapping.dates import local_date
 
 
 def refused(folder: Path, **changed: str) -> str:
@@ -113,14 +113,6 @@ def test_a_report_without_the_dates_of_the_rule_is_quarantined(tmp_path: Path) -
     applied = mapping.apply(bundle(tmp_path, journals=journal), expense_lines("submitted_at gross_minor\n . 1"))
 
     assert ["MISSING submitted_at and start_date"] == shown(applied.rejects, "code", "field")
-
-
-def test_a_date_rule_is_told_with_the_dates_it_read() -> None:
-    rule = {"latest": ["submitted_at", "start_date"], "to": "month_end", "not_before": "approved_at"}
-    moments = {"submitted_at": "2026-02-09T01:00:00Z", "start_date": "", "approved_at": "2026-02-10T01:00:00Z"}
-    latest = "the latest of submitted_at 2026-02-09T01:00:00Z, start_date (empty)"
-
-    assert f"{latest}, to month end, not before approved_at 2026-02-10T01:00:00Z" == told(rule, moments)
 
 
 def test_an_account_may_be_valid_by_the_posting_date(tmp_path: Path) -> None:
@@ -279,7 +271,11 @@ def test_a_mistake_in_a_mapping_is_refused_with_file_line_and_reason(tmp_path: P
 
     assert expected in text
     assert text.endswith(
-        ("Correct the line; mappings/README.md lists what may stand there.", "Correct the row.", "Correct the line.")
+        (
+            "Correct the line; mappings/README.md and `claimpost mapping schema KIND` list what may stand there.",
+            "Correct the row.",
+            "Correct the line.",
+        )
     )
 
 
@@ -358,3 +354,18 @@ def test_a_mapping_without_text_rates_and_rules_is_complete(tmp_path: Path) -> N
 
 def test_check_of_a_good_folder_is_empty(tmp_path: Path) -> None:
     assert [] == mapping.check(write_mapping(tmp_path))
+
+
+def test_a_mapping_of_constants_needs_no_tables(tmp_path: Path) -> None:
+    journal = JOURNAL[: JOURNAL.index("tables:")] + JOURNAL[JOURNAL.index("lines:") :]
+    journal = journal.replace("{table: account}", '{value: "6602"}').replace("{table: counter}", '{value: "2241"}')
+
+    assert [] == mapping.check(write_mapping(tmp_path, journals=journal))
+
+
+def test_a_profile_of_a_legacy_journal_is_loaded_by_its_name() -> None:
+    folder = Path(__file__).resolve().parents[1] / "mappings"
+
+    assert "sample_interface" == mapping.legacy_profile(folder, "sample_interface")["legacy"]
+    with pytest.raises(ConfigurationError, match=r"profile.*'?none'?.*there is no legacy/none\.yml"):
+        mapping.legacy_profile(folder, "none")

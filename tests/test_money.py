@@ -57,6 +57,8 @@ def test_examples_in_the_docstrings() -> None:
         ("00012.50", 2, 0, "MONEY"),
         (" 5", 2, 0, "MONEY"),
         ("5.", 2, 0, "MONEY"),
+        ("5.", 0, 0, "MONEY"),
+        ("5.1", 1, 51, ""),
         (".5", 2, 0, "MONEY"),
     ],
 )
@@ -65,6 +67,17 @@ def test_one_strict_grammar(text: str, exponent: int, minor: int, fault: str) ->
     values, faults = money.parse(pa.array([text, text]), np.array([exponent, exponent]))
 
     assert ([minor] * 2, [fault] * 2) == (values.tolist(), faults.tolist())
+
+
+def test_a_column_of_all_kinds_of_cells_keeps_each_in_its_place() -> None:
+    """Cells with all decimals, with fewer, and with a fault, some more than once, in two currencies."""
+    texts = ["7", "1.20", "7", "x", "1200", "x", "900", "1.5", "-3.4", "-0.34"]
+    exponents = np.array([2, 2, 2, 2, 2, 2, 0, 0, 2, 2])
+    values, faults = money.parse(pa.array(texts), exponents)
+
+    assert [700, 120, 700, 0, 120000, 0, 900, 0, -340, -34] == values.tolist()
+    assert ["", "", "", "MONEY", "", "MONEY", "", "PRECISION", "", ""] == faults.tolist()
+    assert (np.int64, object) == (values.dtype, faults.dtype)
 
 
 @given(st.lists(st.tuples(AMOUNTS, st.sampled_from([0, 2, 3, 4]))))

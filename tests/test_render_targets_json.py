@@ -306,6 +306,11 @@ def test_account_numbers_in_text_are_masked_in_a_reject(tmp_path: Path) -> None:
         ("field: text,", 'template: "{nobody}",', "line 16: document.lines.each.text: no journal field 'nobody'"),
         ('max: "200", overflow', "overflow", "line 16: document.lines.each.text: overflow: truncate needs a max"),
         ("{field: batch_no,", "{field: account,", "line 11: document.number: 'account' has no single value in a docu"),
+        (
+            "{field: batch_no, as: number}",
+            "{template: '{batch_no} {account}'}",
+            "line 11: document.number: 'account' has no single value in a document",
+        ),
         ("{field: batch_no,", "{amount: debit,", "line 11: document.number: an amount has no single value in a docum"),
         ("{field: batch_no,", "{value: '01',", "line 11: document.number: '01' is no JSON number"),
         ("amount: credit,", "amount: credit, max: '3', overflow: truncate,", "credit: a number is never cut"),

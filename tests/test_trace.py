@@ -8,7 +8,7 @@ import pytest
 from books import JOURNAL, bundle, expense_lines
 
 from etl import mapping
-from etl.mapping import trace
+from etl.mapping import dates, trace
 
 
 def told(
@@ -50,6 +50,35 @@ def test_a_choice_says_which_and_why(tmp_path: Path, payer: str, steps: list[str
 
     assert steps == [step.split(": ", 1)[1] for step in found]
     assert {"journals/tiny.yml line 29"} == {step.split(": ", 1)[0] for step in found}
+
+
+def test_each_choice_is_told_with_its_own_line(tmp_path: Path) -> None:
+    lines = "choose:\n        - {when: {payer: CARD}, value: Card}\n        - {value: Payable}"
+    journal = JOURNAL.replace(
+        "text: {choose: [{when: {payer: CARD}, value: Card}, {value: Payable}]}", f"text:\n      {lines}"
+    )
+
+    assert [
+        "journals/tiny.yml line 32: choice 2, nothing before it holds", "journals/tiny.yml line 32: always 'Payable'"
+    ] == told(tmp_path, "text", journal, rule=2)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"field": "approved_at"}, "approved_at 2026-02-10"),
+        ({"latest": ["approved_at", "submitted_at"]}, "the latest of approved_at 2026-02-10, submitted_at (empty)"),
+        (
+            {"earliest": ["approved_at"], "to": "month_end", "not_before": "submitted_at", "not_after": "paid_at"},
+            "the earliest of approved_at 2026-02-10, to month end, not before submitted_at (empty), "
+            "not after paid_at 2026-03-01",
+        ),
+    ],
+)
+def test_a_date_rule_is_told_with_the_dates_it_read(rule: dict[str, object], said: str) -> None:
+    read = {"approved_at": "2026-02-10", "submitted_at": "", "paid_at": "2026-03-01"}
+
+    assert said == dates.told(rule, read)
 
 
 def test_a_company_attribute_names_the_feed(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def _members(bundle: mapping.Bundle, lines: pd.DataFrame, group: Ints) -> tuple[
     pairs, pair = np.unique(np.stack([group, member]), axis=1, return_inverse=True)
     number = np.arange(pairs.shape[1]) - np.searchsorted(pairs[0], pairs[0]) + 1
     reports = alone[[*MEMBER_KEY, "journal_id"]].iloc[pairs[1]].reset_index(drop=True)
-    return reports.assign(group=pairs[0], report_no=number), number[pair] if len(lines) else group
+    return reports.assign(group=pairs[0], report_no=number), number[pair]
 
 
 def _sorted_groups(lines: pd.DataFrame, columns: list[str]) -> tuple[Ints, Ints]:

@@ -165,7 +165,6 @@ def _with_bearer(bundle: Bundle, lines: pd.DataFrame, faults: Faults) -> pd.Data
     """The company that bears each line's cost; it must be one of the feed, with the period open."""
     everyone = np.arange(len(lines), dtype=np.int64)
     bearer = evaluate(bundle.journal["intercompany"]["company"], bundle, lines, everyone, "intercompany", faults)
-    bearer = model.texts(bearer.where(bearer != "", lines["company"]).tolist())
     known = bearer.isin(list(bundle.feed["companies"])).to_numpy(dtype=bool)
     strange = np.flatnonzero(~known & (bearer != "").to_numpy(dtype=bool))
     faults.add(strange, "COMPANY", "intercompany", bearer.iloc[strange].tolist(), "")

@@ -34,7 +34,7 @@ class Shares:
     by: str
     sets: tuple[str, ...]
     valid_by: str
-    optional: bool
+    optional: bool = False
 
     def expand(self, frame: pd.DataFrame) -> Expansion:
         """Every row of a frame once for each row of its key."""
@@ -113,7 +113,7 @@ def of(table: lookup.Table, use: Mapping[str, Any]) -> Shares:
 
 def of_taxes(table: lookup.Table, use: Mapping[str, Any]) -> Shares:
     """The taxes of a code: its key, `tax`, `rate_pct`, `reclaimable_pct`."""
-    return Shares(table, _by_key(table), "", (), use.get("valid_by", ""), optional=False)
+    return Shares(table, _by_key(table), "", (), use.get("valid_by", ""))
 
 
 _SHARE: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
