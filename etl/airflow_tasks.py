@@ -32,7 +32,13 @@ RETRIES: Final = {
 }
 
 
-def run(step: str, feed_id: str, *values: str) -> Any:
+# What the DAG claimpost__decide offers, and the step of etl.pipeline that does it.
+DECISIONS: Final = {
+    "release": "ask", "discard": "ask", "redeliver": "ask", "release_journal": "release_journal", "approve": "approve",
+}  # fmt: skip
+
+
+def run(step: str, feed_id: str, *values: Any) -> Any:
     """Open the feed and run one step of etl.pipeline on it, under the name of this Airflow run.
 
     Connections come from AIRFLOW_CONN_<ID>, then from Airflow, then from the feed's own default.
@@ -83,6 +89,7 @@ def land(feed_id: str) -> list[str]:
 def seal(feed_id: str, sealed: sdk.Asset) -> list[str]:
     """Clean, validate, map and seal; each batch left to load becomes one partition, and so one load run."""
     run("prepare", feed_id)
+    run("isolate", feed_id)  # of groups that the ERP refused for one bad journal, the others go again
     batch_ids = run("build", feed_id)
     get_current_context()["outlet_events"][sealed].add_partitions(batch_ids)
     return batch_ids
@@ -94,6 +101,21 @@ def judge_files(feed_id: str) -> None:
     files = run("refused", feed_id)
     if files:
         raise AirflowFailException("; ".join(f"{one['file']}: {one.get('reason') or one}" for one in files))
+
+
+@sdk.task(multiple_outputs=False)
+def decide() -> dict[str, Any]:
+    """Make or approve a request in the name of whoever triggered this run."""
+    context = get_current_context()
+    given, actor = context["params"], context["dag_run"].triggering_user_name
+    if not actor:
+        raise AirflowFailException("Nobody is named as having triggered this run, so nobody decides.")
+    values: list[Any] = [given["subject"], actor, given["reason"]]
+    if given["action"] == "approve":
+        values[0] = int(values[0])
+    elif given["action"] != "release_journal":
+        values.insert(0, given["action"])
+    return dict(run(DECISIONS[given["action"]], given["feed"], *values))
 
 
 @sdk.task(pool="erp")

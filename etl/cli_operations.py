@@ -46,18 +46,17 @@ def causes(feed: str, as_json: bool) -> None:
 def release(feed: str, report: str, name: str, journal: str, by: str, reason: str, as_json: bool) -> None:
     """Ask to let a report or delivery pass; or give a refused journal a new batch."""
     from etl import pipeline
-    from etl.pipeline import rebatch
 
     if sum(map(bool, (report, name, journal))) != 1:
         raise click.UsageError("give one of --report, --file and --journal")
     if not journal:
         _ask(feed, "release", report or name, by, reason, as_json)
         return
-    batch_id = rebatch.release(pipeline.open(feed), journal, _actor(by), reason)
+    made = pipeline.release_journal(pipeline.open(feed), journal, _actor(by), reason)
     if as_json:
-        print_json({"journal_key": journal, "batch_id": batch_id})
+        print_json(made)
     else:
-        click.echo(f"Journal {journal} is sealed in batch {batch_id}; the next run delivers it.")
+        click.echo(f"Journal {journal} is sealed in batch {made['batch_id']}; the next run delivers it.")
 
 
 @click.command()
@@ -92,14 +91,13 @@ def redeliver(batch_id: str, confirm_not_received: bool, by: str, reason: str, a
 def approve(number: int, by: str, reason: str, as_json: bool) -> None:
     """Approve a request of somebody else; it takes effect at once."""
     from etl import pipeline
-    from etl.pipeline import operations
 
     feed = _store().request(number).feed_id
-    done = operations.approve(pipeline.open(feed), number, _actor(by), reason)
+    done = pipeline.approve(pipeline.open(feed), number, _actor(by), reason)
     if as_json:
-        print_json(dataclasses.asdict(done))
+        print_json(done)
     else:
-        click.echo(f"Request {number} ({done.action} {done.subject}) is approved by {done.approved_by}.")
+        click.echo(f"Request {number} ({done['action']} {done['subject']}) is approved by {done['approved_by']}.")
 
 
 @click.command()
@@ -117,14 +115,13 @@ def requests(as_json: bool) -> None:
 
 def _ask(feed: str, action: str, subject: str, by: str, reason: str, as_json: bool) -> None:
     from etl import pipeline
-    from etl.pipeline import operations
 
-    made = operations.ask(pipeline.open(feed), action, subject, _actor(by), reason)
+    made = pipeline.ask(pipeline.open(feed), action, subject, _actor(by), reason)
     if as_json:
-        print_json(dataclasses.asdict(made))
+        print_json(made)
     else:
-        click.echo(f"Request {made.id}: {action} {subject}. Somebody else approves it within a day:")
-        click.echo(f"  claimpost approve {made.id} --reason TEXT")
+        click.echo(f"Request {made['id']}: {action} {subject}. Somebody else approves it within a day:")
+        click.echo(f"  claimpost approve {made['id']} --reason TEXT")
 
 
 def _store() -> Any:

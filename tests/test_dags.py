@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from etl import errors
+from etl import config, errors, pipeline
 from sandbox import airflow_home, sample
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -26,6 +26,7 @@ STEPS = {
     "load": ["deliver", "simulate", "acknowledge", "prove"],
     "reconcile": ["compare", "judge"],
 }
+DECIDE = "claimpost__decide"
 # One process pays for Airflow's import and its database once.
 pytestmark = pytest.mark.xdist_group("airflow")
 
@@ -77,10 +78,10 @@ def feeds_folder(folder: Path, feeds: dict[str, str]) -> Path:
     return folder
 
 
-def test_every_feed_has_its_four_dags(airflow: Path) -> None:
+def test_every_feed_has_its_four_dags_and_people_have_one(airflow: Path) -> None:
     bag = dag_bag()
 
-    assert sorted(bag.dags) == sorted(f"{feed}__{step}" for feed in FEEDS for step in STEPS)
+    assert sorted(bag.dags) == sorted([DECIDE, *(f"{feed}__{step}" for feed in FEEDS for step in STEPS)])
     assert {step: [task.task_id for task in bag.dags[f"sample__{step}"].topological_sort()] for step in STEPS} == STEPS
 
 
@@ -88,7 +89,8 @@ def test_every_dag_names_its_owner_and_tells_operations_what_to_do(airflow: Path
     for dag in dag_bag().dags.values():
         assert "claimpost" in dag.tags
         assert {task.owner for task in dag.tasks} == {"finance-systems"}
-        assert all(f"`{name}`" in dag.doc_md for name in ("land", "seal", "deliver", "acknowledge", "judge"))
+        told = ("decide",) if dag.dag_id == DECIDE else ("land", "seal", "deliver", "acknowledge", "judge")
+        assert all(f"`{name}`" in dag.doc_md for name in told)
         assert not dag.catchup
 
 
@@ -150,7 +152,7 @@ def test_fifty_feeds_are_read_once_each_without_their_tables_and_without_heavy_i
 
     said = in_a_new_process(PARSE, [str(PROJECT / "dags")], tmp_path, mappings)
 
-    assert "200 {'.yml': 50, 'schema.json': 1, '.csv': 0} [] {}" == said
+    assert "201 {'.yml': 50, 'schema.json': 1, '.csv': 0} [] {}" == said
 
 
 def test_a_broken_feed_is_red_with_the_reason_and_the_others_go_on(tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ def test_a_broken_feed_is_red_with_the_reason_and_the_others_go_on(tmp_path: Pat
 
     docs = json.loads(in_a_new_process(code, [str(PROJECT / "dags")], tmp_path, mappings))
 
-    assert sorted(docs) == ["broken__extract", *(f"sample__{step}" for step in sorted(STEPS))]
+    assert sorted(docs) == ["broken__extract", DECIDE, *(f"sample__{step}" for step in sorted(STEPS))]
     assert "broken.yml" in docs["broken__extract"]
     assert "owner" in docs["broken__extract"]
 
@@ -236,3 +238,24 @@ def test_a_rejected_file_is_red_and_the_good_ones_go_on(
     states = {one.task_id: one.state for one in built.get_task_instances()}
     assert ("failed", {"seal": "success", "judge_files": "failed"}) == (built.state, states)
     assert built.get_task_instance("seal").xcom_pull(task_ids="seal") != []
+
+
+def test_a_decision_in_the_ui_is_made_in_the_name_of_who_triggers_it(
+    airflow: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SAMPLE_SOURCE", f"fs://?path={quote(str(home / 'inbox'), safe='')}")
+    sample.write(home / "inbox", 30, 2)
+    for step in ("extract", "build"):
+        assert "success" == dag_bag().dags[f"sample__{step}"].test(logical_date=None).state
+    context = pipeline.open("sample", settings=config.settings())
+    report = str(context.store.rejects("sample")["report_id"].iat[0])
+
+    def decide(action: str, subject: str) -> Any:
+        given = {"feed": "sample", "action": action, "subject": subject, "reason": "claimed twice"}
+        return dag_bag().dags[DECIDE].test(logical_date=None, run_conf=given).get_task_instance("decide")
+
+    asked = decide("discard", report).xcom_pull(task_ids="decide")
+    assert ("dag_test", report) == (asked["requested_by"], asked["subject"])
+    assert "failed" == decide("approve", str(asked["id"])).state  # one's own
+    assert "bob" == pipeline.approve(context, asked["id"], "bob", "seen")["approved_by"]
+    assert {"superseded"} == set(context.store.outcomes("sample", report_id=report)["outcome"])

@@ -7,11 +7,30 @@ from etl.pipeline.build import build
 from etl.pipeline.context import Context, open
 from etl.pipeline.deliver import acknowledge, acknowledge_all, load, prepare, simulate
 from etl.pipeline.extract import extract, waiting
+from etl.pipeline.operations import approve, ask, release_journal
 from etl.pipeline.prove import reconcile
+from etl.pipeline.rebatch import isolate
 from etl.pipeline.run import exit_code, run
 from etl.pipeline.summary import refused, summary
 
 __all__ = [
-    "Context", "acknowledge", "acknowledge_all", "build", "exit_code", "extract", "load", "open", "prepare",
-    "reconcile", "refused", "run", "simulate", "summary", "waiting",
-]  # fmt: skip
+    "Context",
+    "acknowledge",
+    "acknowledge_all",
+    "approve",
+    "ask",
+    "build",
+    "exit_code",
+    "extract",
+    "isolate",
+    "load",
+    "open",
+    "prepare",
+    "reconcile",
+    "refused",
+    "release_journal",
+    "run",
+    "simulate",
+    "summary",
+    "waiting",
+]

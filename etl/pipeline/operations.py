@@ -6,6 +6,7 @@ takes effect. Nothing is deleted: what was decided stands in the audit chain.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from etl import erp, model, money, transport
 from etl.errors import CATALOGUE, ConfigurationError, PermanentError
+from etl.pipeline import rebatch
 from etl.pipeline.build import judge_again
 from etl.pipeline.context import Context
 from etl.pipeline.deliver import load
@@ -48,16 +50,17 @@ def _gross(rows: pd.DataFrame) -> dict[str, str]:
 # --- requests
 
 
-def ask(context: Context, action: str, subject: str, by: str, reason: str) -> Request:
-    """Request an action on a report (release, discard), a held file (release) or a batch (redeliver).
+def ask(context: Context, action: str, subject: str, by: str, reason: str) -> Facts:
+    """Request an action on a report (release, discard), a held file (release) or a batch (redeliver); out: the request.
 
     Raises ConfigurationError NOT_FOUND when nothing waits under that name, PermanentError NOT_DECIDABLE when it cannot
     be decided by people.
     """
-    return context.store.ask(action, context.feed_id, subject, FACTS[action](context, subject), by, reason)
+    facts = FACTS[action](context, subject)
+    return dataclasses.asdict(context.store.ask(action, context.feed_id, subject, facts, by, reason))
 
 
-def approve(context: Context, number: int, by: str, reason: str) -> Request:
+def approve(context: Context, number: int, by: str, reason: str) -> Facts:
     """Approve a request and let it take effect; approved again, it only takes effect where it has not yet.
 
     Raises PermanentError FOUR_EYES, REQUEST_STALE or NOT_DECIDABLE, ConfigurationError NOT_FOUND.
@@ -66,7 +69,15 @@ def approve(context: Context, number: int, by: str, reason: str) -> Request:
     facts = request.facts if request.approved_by else FACTS[request.action](context, request.subject)
     approved = context.store.approve(number, facts, by, reason)
     EFFECTS[approved.action](context, approved)
-    return approved
+    return dataclasses.asdict(approved)
+
+
+def release_journal(context: Context, journal_key: str, by: str, reason: str) -> Facts:
+    """Give a journal that the ERP refused, and whose cause is mended there, a new batch; out: journal_key, batch_id.
+
+    Raises ConfigurationError NOT_FOUND when it is not refused, or lives in another batch.
+    """
+    return {"journal_key": journal_key, "batch_id": rebatch.release(context, journal_key, by, reason)}
 
 
 def _release_facts(context: Context, subject: str) -> Facts:
