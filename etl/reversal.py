@@ -82,7 +82,7 @@ def _of_each(originals: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of each original's journal, with its position `at`, in order."""
     places = originals[["journal_key"]].assign(at=np.arange(len(originals)))
     found = places.merge(frame, on="journal_key", validate="m:m")
-    return found.sort_values(["at", "line_no"], kind="stable", ignore_index=True)
+    return found.sort_values(["at", "line_no"], ignore_index=True)
 
 
 def _lineage(originals: pd.DataFrame, shares: NDArray[np.bool_], sealed: Content) -> pd.DataFrame:
@@ -114,7 +114,7 @@ def _shared(
     mine = shares[both["at"].to_numpy(dtype=np.int64)]
     for (debit, credit), column in zip(_SIDES, ("amount_minor", "base_minor"), strict=True):
         share = both[column].to_numpy(dtype=np.int64)
-        on_debit = ((both["debit_minor"] != 0) | (both["base_debit_minor"] != 0)).to_numpy(dtype=bool)
+        on_debit = ((both["debit_minor"] != 0) | (both["base_debit_minor"] != 0)).to_numpy()
         columns = {debit: np.where(on_debit, share, 0), credit: np.where(on_debit, 0, -share)}
         both[f"new_{debit}"], both[f"new_{credit}"] = columns[debit], columns[credit]
     for side in (name for pair in _SIDES for name in pair):
@@ -128,8 +128,8 @@ def _with_rounding(
     bundle: mapping.Bundle, originals: pd.DataFrame, shares: NDArray[np.bool_], kept: pd.DataFrame, lines: pd.DataFrame
 ) -> pd.DataFrame:
     """What the shares of one report leave open in base currency, on the journal's rounding account."""
-    at = kept["at"].to_numpy(dtype=np.int64)
-    net = (kept["base_debit_minor"] - kept["base_credit_minor"]).to_numpy(dtype=np.int64)
+    at = kept["at"].to_numpy()
+    net = (kept["base_debit_minor"] - kept["base_credit_minor"]).to_numpy()
     rest = model.sum_by(net, at, len(originals))
     rows = np.flatnonzero(shares & (rest != 0))
     if not len(rows):
@@ -144,7 +144,7 @@ def _with_rounding(
     whole |= {"at": rows, "line_no": np.full(len(rows), int(kept["line_no"].max()) + 1, dtype=np.int64)}
     whole |= {"base_debit_minor": np.maximum(-rest[rows], 0), "base_credit_minor": np.maximum(rest[rows], 0)}
     both = pd.concat([kept, pd.DataFrame({**extra, **whole})[list(kept.columns)]], ignore_index=True)
-    return both.sort_values(["at", "line_no"], kind="stable", ignore_index=True)
+    return both.sort_values(["at", "line_no"], ignore_index=True)
 
 
 def _mirrored(bundle: mapping.Bundle, originals: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
@@ -163,7 +163,7 @@ def _mirrored(bundle: mapping.Bundle, originals: pd.DataFrame, lines: pd.DataFra
 
 def _numbered(lines: pd.DataFrame, lineage: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Lines counted from 1 in each journal, and the lineage with the new numbers."""
-    at = lines["at"].to_numpy(dtype=np.int64)
+    at = lines["at"].to_numpy()
     new = np.arange(len(lines)) - np.searchsorted(at, at) + 1
     renamed = lines[["at", "line_no"]].assign(new=new)
     moved = lineage.merge(renamed, on=["at", "line_no"], validate="m:1")
@@ -172,8 +172,8 @@ def _numbered(lines: pd.DataFrame, lineage: pd.DataFrame) -> tuple[pd.DataFrame,
 
 def _summed(headers: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     """Headers with the totals and content of their lines."""
-    at, count = lines["at"].to_numpy(dtype=np.int64), len(headers)
-    base = (lines["base_debit_minor"] - lines["base_credit_minor"]).to_numpy(dtype=np.int64)
+    at, count = lines["at"].to_numpy(), len(headers)
+    base = (lines["base_debit_minor"] - lines["base_credit_minor"]).to_numpy()
     rounding = np.where((lines["purpose"] == ROUNDING).to_numpy(dtype=bool), base, 0)
     amounts = ("debit_minor", "base_debit_minor")
     sums: dict[str, Any] = {name: model.sum_by(lines[name].to_numpy(dtype=np.int64), at, count) for name in amounts}

@@ -223,6 +223,13 @@ def test_batches_are_one_company_and_period_with_a_bound(books: mapping.Bundle) 
     assert [b.batch_id for b in batches] == [b.batch_id for b in journal.batches(books, headers)]
 
 
+def test_a_feed_that_says_no_bound_has_the_usual_one(tmp_path: Path) -> None:
+    books = bundle(tmp_path, feeds=FEED.replace('batch: {journals_max: "2"}\n', ""))
+    headers = book(books, expense_lines("report_id gross_minor\n" + "\n".join(f"R{n} 1" for n in range(3)))).headers
+
+    assert [3] == [len(batch.rows) for batch in journal.batches(books, headers)]
+
+
 def test_the_names_of_yesterday_are_those_of_tomorrow(books: mapping.Bundle) -> None:
     """Stored beside what the ERP holds: a release that names a journal or a batch anew would post it twice."""
     headers = book(books, expense_lines("gross_minor\n 100")).headers

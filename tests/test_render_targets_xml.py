@@ -340,7 +340,7 @@ def without_root(rejects: list[str]) -> list[str]:
         ("{value: claimpost}", "{foreign: User}", "foreign needs a node repeated for each journal"),
         ("repeat: journal", "repeat: line", "repeat: line stands under a node that is repeated"),
         ("repeat: line", "repeat: journal", "repeat: journal stands once, below the root"),
-        ("text: {value: GL}", "when: debit, text: {value: GL}", "when: debit needs a node repeated for each line"),
+        ("text: {value: GL}", "when: debit, text: {value: GL}", "when: when: debit needs a node repeated for"),
         ("text: {value: GL}", "omit_empty: yes, text: {value: GL}", "omit_empty: nothing in it can be empty"),
         ('max: "240", overflow: truncate', "overflow: truncate", "overflow: truncate needs a max"),
         ("text: {field: line_no}", 'text: {field: line_no, date: "%Y"}', "a date pattern needs a field that"),
