@@ -13,7 +13,7 @@ import pytest
 
 from etl import errors, model
 from etl import reconcile as subject
-from etl.reconcile import Reconciliation, explained
+from etl.reconcile import Reconciliation, explained, invariants
 
 AS_OF = "2026-04-02T12:00:00Z"
 PUBLISHED = "2026-04-02T09:00:00Z"
@@ -473,10 +473,10 @@ def test_one_fault_gives_one_break_of_its_own_code(fault: str) -> None:
 
 
 def test_every_break_code_of_the_catalogue_is_seeded_here() -> None:
-    elsewhere = {"MISSING_IN_SOURCE", "NOT_JOURNALED"}
+    elsewhere = {"MISSING_IN_SOURCE", "NOT_JOURNALED", "SEQUENCE_GAP"}
     assert {code for _, code, _, _ in ONE_FAULT.values()} | elsewhere == set(subject.CODES)
     catalogue = {code for code, entry in errors.CATALOGUE.items() if entry.outcome == errors.BREAK}
-    assert set(subject.CODES) == catalogue | {"CONSERVATION"}
+    assert set(subject.CODES) | set(invariants.CHECKS) == catalogue | {"CONSERVATION"}
 
 
 @pytest.mark.parametrize("stranger", ["ABCDEFGHIJKLMNOP", ""])
