@@ -16,7 +16,8 @@ from effort import SECONDS, WHOLE
 CALLS = ("sendto", "write", "pwrite64", "fsync", "fdatasync", "rename", "openat", "unlink", "mkdir")
 SHARES = 2 if WHOLE else 1
 Record = Callable[[str, int], None]
-worlds = pytest.mark.parametrize("world", ["near", "far"], indirect=True)
+worlds = pytest.mark.parametrize("world", ["near", "far"] if WHOLE else ["near"], indirect=True)
+consumers = pytest.mark.parametrize("consumer", ["before", "after"] if WHOLE else ["after"])
 
 
 def failpoints() -> dict[str, str]:
@@ -39,7 +40,7 @@ def clean_books(world: way.World) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("consumer", ["before", "after"])
+@consumers
 @worlds
 def test_a_kill_at_any_failpoint_heals(world: way.World, consumer: str, record_property: Record) -> None:
     """The meta-test too: a failpoint that no run comes by kills nothing, and that is a failure here."""
@@ -61,7 +62,7 @@ def test_a_kill_at_any_failpoint_heals(world: way.World, consumer: str, record_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(SHARES))
-@pytest.mark.parametrize("consumer", ["before", "after"])
+@consumers
 @worlds
 def test_a_kill_before_any_system_call_heals(
     world: way.World, consumer: str, share: int, record_property: Record
