@@ -837,7 +837,7 @@ def random_world(seed: int) -> World:
     return books.world()
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(200))
 def test_clean_books_never_raise_a_false_alarm(seed: int) -> None:
     result = random_world(seed).reconcile()
     assert found(result) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 
 from etl import config, pipeline
 from etl.cli import main
+from etl.errors import CATALOGUE
 from etl.pipeline.verify import ANCHORS, verify
 from etl.reconcile import invariants
 
@@ -165,3 +167,14 @@ def test_a_reversal_that_leaves_a_cent_is_found() -> None:
 
     assert [] == invariants.reversals(journals, equal)
     assert [("REVERSAL_DIFFERS", "J1", "account 2241 keeps -1 minor units")] == invariants.reversals(journals, other)
+
+
+def test_every_invariant_has_its_line_in_the_documents_and_verify_those_that_it_names() -> None:
+    text = (PROJECT / "docs/reliability.md").read_text("utf-8")
+    rows = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("| I")}
+    codes = {code for line in rows.values() for code in re.findall("`([A-Z_]+)`", line)}
+
+    assert [f"I{number:02}" for number in range(1, 27)] == list(rows)
+    assert codes <= set(CATALOGUE)
+    for code, (invariant, severity) in invariants.CHECKS.items():
+        assert f"`{code}`" in rows[invariant] and severity in rows[invariant]
