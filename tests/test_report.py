@@ -112,7 +112,7 @@ def test_what_does_not_agree_is_said_first_with_owner_and_next_step(tmp_path: Pa
     assert "At stake: CNY 137.80, JPY 100." in text
     assert "Amount here 660201 1200, in the ERP 660201 1300." in text
     assert "The ERP refused it: EP01 期间已关闭." in text
-    assert "Correct what the ERP names there; it may import the same batch again." in text
+    assert "Correct what the ERP names there, then `claimpost release --journal`" in text
     assert text.index("Break by break") < text.index("The way of the money")
 
 

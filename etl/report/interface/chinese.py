@@ -186,7 +186,10 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "MISSING_IN_ERP": ("已送达，但 ERP 中没有。", "询问 ERP；未经询问不要重发。"),
     "IN_FLIGHT": ("已送达，在约定时间内尚无回执。", "等待回执。"),
     "UNKNOWN_OUTCOME": ("已送达，超过约定时间仍无回执。", "询问 ERP；未经询问不要重发。"),
-    "REJECTED_BY_ERP": ("ERP 拒绝。", "在 ERP 中更正其指出的问题，同一批次可再次导入。"),
+    "REJECTED_BY_ERP": (
+        "ERP 拒绝。",
+        "在 ERP 中更正其指出的问题，然后执行 `claimpost release --journal`；旧批次不得再次导入。",
+    ),
     "SEQUENCE_GAP": (
         "来源的文件编号不连续，缺少文件。",
         "请发送方补发缺少的文件；若该编号本无文件，在接口的 source.sequence.accepted 中列出。",
@@ -226,7 +229,7 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "ERP_UNMAPPED": ("ERP 以未登记的代码拒绝。", "阅读 ERP 原文；把该代码补入 mappings/codes，然后重新对账。"),
     "ERP_OPEN": ("ERP 已答复，但既未过账也未拒绝。", "阅读 ERP 原文；未经询问不要重发。"),
     "ERP_PARKED": ("凭证在 ERP 中为暂存或草稿。", "在 ERP 中审核过账，或删除。"),
-    "ERP_SIBLING": ("因同组其他凭证被拒而被拒。", "处理另一张凭证；本凭证无需处理。"),
+    "ERP_SIBLING": ("因同组其他凭证被拒而被拒。", "无需处理：自动进入新批次。请在 ERP 中删除被拒的组，不得再次导入。"),
     "ERP_PERIOD_CLOSED": ("会计期间在 ERP 中已结账。", "在 ERP 中打开期间，或商定其他日期；并更新我方期间表。"),
     "ERP_PERIOD_MISSING": ("ERP 中没有该会计期间。", "在 ERP 中建立该期间。"),
     "ERP_DATE": ("ERP 不接受该日期。", "核对记账日期与期间；更正 ERP 日历，或记账映射的 `posting_date`。"),
