@@ -28,6 +28,18 @@ def test_a_worked_case_comes_out_as_it_is_written(case: cases.Case) -> None:
     assert case.expected == cases.outcome(books(), MAPPINGS / "tables", case.lines)
 
 
+def test_every_cent_of_every_line_of_every_case_comes_from_an_expense_line() -> None:
+    lines = 0
+    for case in CASES:
+        made, _ = cases.booked(books(), MAPPINGS / "tables", case.lines)
+        shares = made.lineage.groupby(["journal_key", "line_no"])["amount_minor"].sum()
+        for line in made.lines.itertuples():
+            net = line.debit_minor - line.credit_minor
+            assert net == shares.get((line.journal_key, line.line_no), 0), (case.path.stem, line.account)
+        lines += len(made.lines)
+    assert lines >= 139
+
+
 def test_there_are_cases_enough_and_every_counter_account_has_one() -> None:
     counters = {row.cells["account"] for rows in books().tables["counter"].rows.values() for row in rows}
 

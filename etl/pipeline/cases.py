@@ -139,12 +139,17 @@ def _cell(path: Path, field: str, kind: str, cells: dict[str, str]) -> object:
 
 def outcome(bundle: mapping.Bundle, tables: Path, lines: pd.DataFrame) -> str:
     """What lines become, as a case file says it: journals by report, then the reasons of those that become none."""
+    made, rejects = booked(bundle, tables, lines)
+    return "\n".join([*_journals(made), *_reasons(rejects)])
+
+
+def booked(bundle: mapping.Bundle, tables: Path, lines: pd.DataFrame) -> tuple[journal.Journals, pd.DataFrame]:
+    """The journals of lines, and the rejects of the reports that become none."""
     policy = rules.check(lines, bundle.feed, bundle.rules, tables)
     applied = mapping.apply(bundle, lines.loc[~rules.quarantined(lines, policy)].reset_index(drop=True))
     keep = ~rules.quarantined(applied.lines, applied.rejects)
     made = journal.build(bundle, *journal.only(applied.lines, applied.parts, keep))
-    rejects = pd.concat([policy, applied.rejects, made.rejects], ignore_index=True)
-    return "\n".join([*_journals(made), *_reasons(rejects)])
+    return made, pd.concat([policy, applied.rejects, made.rejects], ignore_index=True)
 
 
 def _journals(made: journal.Journals) -> Iterator[str]:
