@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,7 @@ def write_mapping(folder: Path, **changed: str) -> Path:
     (folder / "targets").mkdir()
     (folder / "targets" / "gl.yml").write_text(changed.get("gl", GL), "utf-8")
     (folder / "targets" / "book.yml").write_text(changed.get("book", BOOK), "utf-8")
+    shutil.copytree(CODES, folder / "codes")
     (folder / "tables").mkdir()
     for name, text in TABLES.items():
         (folder / "tables" / f"{name}.csv").write_text(changed.get(name, text), "utf-8")
@@ -140,6 +142,7 @@ def bundle(folder: Path, **changed: str) -> mapping.Bundle:
     return mapping.load(write_mapping(folder, **changed), "tiny")
 
 
+CODES = Path(__file__).resolve().parents[1] / "mappings/codes"  # of the bundled targets
 DEFAULTS = {
     "company": "C1", "report_id": "R1", "report_version": "1", "employee_id": "E1", "expense_type": "TAXI",
     "transaction_date": "2026-02-03", "approved_at": "2026-02-10T01:00:00Z", "payer": "EMPLOYEE",
