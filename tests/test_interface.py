@@ -597,7 +597,7 @@ def test_the_codes_of_new_options_come_with_them(tmp_path: Path) -> None:
 
 def test_the_reasons_of_an_erp_are_those_that_its_tables_give(tmp_path: Path) -> None:
     folder = write_mapping(tmp_path / "m", gl=GL.replace("kind: table, headers", "kind: table, codes: [acme], headers"))
-    (folder / "codes").mkdir()
+    (folder / "codes").mkdir(exist_ok=True)
     (folder / "codes/acme.csv").write_text("code,words,example,ours,source\nE1,,,ERP_TAX,the test\n", "utf-8")
     found = {entry.code for entry in codes.possible(mapping.load(folder, "tiny")) if entry.outcome == "refusal"}
 

@@ -42,6 +42,7 @@ def summary(context: Context, shas: Sequence[str]) -> dict[str, Any]:
     out |= _answers(context, batches)
     out["conservation"] = {"holds": _same(landed, difference), "landed": shown(landed), "outcomes": shown(difference)}
     out["nothing_new"] = not fresh and not rejected
+    out["nothing_taken"] = ""  # why the source gave nothing: `run`, which looks there, says it
     return out
 
 
