@@ -98,7 +98,14 @@ def _is_ready(info: FileInfo, complete: str, sidecars: set[str], settle_seconds:
 
 
 def _sidecar_fault(session: Folder, info: FileInfo) -> FileRejected | None:
-    """What the .ok file says against its file; None when all agrees."""
+    """What the .ok file says against its file; None when all agrees. Raises TransientError NOT_REACHED."""
+    try:
+        return _contradiction(session, info)
+    except FileNotFoundError as error:  # another run took it
+        raise _changed(session, f"{info.name} went away while it was checked") from error
+
+
+def _contradiction(session: Folder, info: FileInfo) -> FileRejected | None:
     text = session.read(info.name + SIDECAR).decode("ascii", "backslashreplace")
     said = _SIDECAR_TEXT.fullmatch(text)
     if said is None:

@@ -600,3 +600,16 @@ def test_folders_links_and_absent_files_have_no_stat(place: tuple[Folder, Path])
 def test_a_name_never_leaves_its_folder(place: tuple[Folder, Path], name: str) -> None:
     with pytest.raises(AssertionError):
         place[0].read(name)
+
+
+def test_a_file_that_another_run_takes_while_its_sidecar_is_checked_is_tried_again(tmp_path: Path) -> None:
+    class Taken(LocalFolder):
+        def chunks(self, name: str) -> Iterator[bytes]:
+            (tmp_path / name).unlink()
+            return super().chunks(name)
+
+    (tmp_path / "a.csv").write_bytes(b"x")
+    (tmp_path / "a.csv.ok").write_text(f"1 {hashlib.sha256(b'x').hexdigest()}\n", "ascii")
+
+    with pytest.raises(TransientError, match="went away while it was checked"):
+        sources.find(Taken(tmp_path), "a.csv", "ok_file")
