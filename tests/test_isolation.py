@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from claims import claim, deliver
+from claims import claim, deliver, ungated
 
 from etl import config, pipeline
 from etl.errors import ConfigurationError
@@ -19,7 +18,6 @@ from sandbox.erp import drop, journal_import
 from sandbox.erp.books import DEFAULT, read_books
 from sandbox.erp.faults import ALL_OR_NOTHING, REFUSE_ONE, Faults
 
-PROJECT = Path(__file__).resolve().parents[1]
 REPORTS = 5
 COMPANIES = {"table": "CN01", "file": "JP01"}
 
@@ -32,10 +30,7 @@ def company(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, company: str) -> Callable[..., dict[str, Any]]:
     """Runs the feed `sample` on five reports; the ERP judges each group by the books and faults given."""
-    shutil.copytree(PROJECT / "mappings", tmp_path / "mappings")
-    feed = tmp_path / "mappings/feeds/sample.yml"
-    before, rest = feed.read_text("utf-8").split("\ngate:")
-    feed.write_text(before + rest[rest.index("\nacknowledge_within_hours") :], "utf-8")
+    ungated(tmp_path)
     monkeypatch.setenv("CLAIMPOST_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(tmp_path / "mappings"))
     jp = {"Company": "JP01", "Currency": "JPY", "Amount": "4500", "Tax": "0", "Date": "2026-02-03"}

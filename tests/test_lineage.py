@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claims import claim, content, deliver
+from claims import claim, content, deliver, ungated
 
 from etl import config, pipeline
 from etl.pipeline import lineage
@@ -27,10 +26,7 @@ UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with the bundled mappings without the gate of `sample`, and an environment without any transport."""
-    shutil.copytree(PROJECT / "mappings", tmp_path / "mappings")
-    feed = tmp_path / "mappings/feeds/sample.yml"
-    before, rest = feed.read_text("utf-8").split("\ngate:")
-    feed.write_text(before + rest[rest.index("\nacknowledge_within_hours") :], "utf-8")
+    ungated(tmp_path)
     monkeypatch.setenv("CLAIMPOST_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(tmp_path / "mappings"))
     return tmp_path

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from claims import claim, deliver
+from claims import claim, deliver, ungated
 from click.testing import CliRunner
 
 from etl import config, pipeline
 from etl.cli import main
 
-PROJECT = Path(__file__).resolve().parents[1]
 JAPAN = {"Company": "JP01", "Currency": "JPY", "Amount": "4500", "Tax": "0"}
 
 
 @pytest.fixture
 def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty inbox of the feed `sample`, without its gate."""
-    shutil.copytree(PROJECT / "mappings", tmp_path / "mappings")
-    feed = tmp_path / "mappings/feeds/sample.yml"
-    before, rest = feed.read_text("utf-8").split("\ngate:")
-    text = before + rest[rest.index("\nacknowledge_within_hours") :]
-    feed.write_text(text.replace("\nchecks:\n", "\nchecks:\n  invoice_repeated: hold\n"), "utf-8")
+    feed = ungated(tmp_path)
+    feed.write_text(feed.read_text("utf-8").replace("\nchecks:\n", "\nchecks:\n  invoice_repeated: hold\n"), "utf-8")
     monkeypatch.setenv("CLAIMPOST_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(tmp_path / "mappings"))
     return tmp_path / "in"

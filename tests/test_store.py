@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from etl import model, transport
-from etl.errors import ConfigurationError, ConflictError, TransientError
+from etl.errors import ClaimpostError, ConfigurationError, ConflictError, TransientError
 from etl.model import ControlTotals
 from etl.store import Build, Store
 
@@ -435,6 +435,7 @@ FORBIDDEN = (
     "UPDATE batch_member SET state = 'sealed' WHERE state = 'posted'",
     "DELETE FROM batch",
     "UPDATE batch SET state = 'reconciled'",
+    "UPDATE batch SET state = 'sealed'",
     "UPDATE batch SET sha256 = ''",
     "UPDATE batch SET seq = 9",
 )
@@ -551,3 +552,17 @@ def _without_waiting(store: Store) -> Store:
 
     event.listen(store.engine, "checkout", lambda handle, *_: handle.execute("PRAGMA busy_timeout = 1"))
     return store
+
+
+def test_a_delivered_batch_goes_again_once_for_each_approval(any_store: Store) -> None:
+    sent(any_store)
+    with pytest.raises(ClaimpostError, match="nobody approved to deliver it again"):
+        any_store.move_batch("B1", "published", "sealed")
+    asked = any_store.ask("redeliver", FEED, "B1", {}, "ann", "it never came")
+    any_store.approve(asked.id, {}, "bob", "so they say")
+
+    assert any_store.move_batch("B1", "published", "sealed")
+    assert any_store.move_batch("B1", "sealed", "publishing")
+    assert any_store.move_batch("B1", "publishing", "published")
+    with pytest.raises(ClaimpostError, match="nobody approved to deliver it again"):
+        any_store.move_batch("B1", "published", "sealed")

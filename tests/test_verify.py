@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from claims import claim, deliver
+from claims import claim, deliver, ungated
 from click.testing import CliRunner
 
 from etl import config, pipeline
@@ -30,10 +30,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 def booked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two reports booked, posted and reconciled, one of them corrected; one without a cost centre waits."""
     folder = tmp_path_factory.mktemp("booked")
-    shutil.copytree(PROJECT / "mappings", folder / "mappings")
-    feed = folder / "mappings/feeds/sample.yml"
-    before, rest = feed.read_text("utf-8").split("\ngate:")
-    feed.write_text(before + rest[rest.index("\nacknowledge_within_hours") :], "utf-8")
+    ungated(folder)
     lines = [claim(), claim(Report_ID="R2", Amount="12.00"), claim(Report_ID="R3", Cost_Center="9999")]
     pipeline.run(opened(folder), deliver(folder / "in", lines))
     pipeline.run(opened(folder), deliver(folder / "in2", [claim(Version="2", Amount="50.00")]))

@@ -87,6 +87,16 @@ def triggers(dialect: str) -> Iterator[str]:
             "CREATE OR REPLACE FUNCTION claimpost_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ "
             "BEGIN RAISE EXCEPTION USING MESSAGE = TG_ARGV[0], ERRCODE = 'check_violation'; END $$"
         )
+        yield (
+            "CREATE OR REPLACE FUNCTION claimpost_agreed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"IF {_NOT_AGREED} THEN "
+            "RAISE EXCEPTION USING MESSAGE = TG_ARGV[0], ERRCODE = 'check_violation'; END IF; "
+            "RETURN NEW; END $$"
+        )
+        yield (  # a WHEN of PostgreSQL holds no subquery
+            f"CREATE TRIGGER batch_update_again BEFORE UPDATE ON batch FOR EACH ROW WHEN ({_AGAIN}) "
+            f"EXECUTE FUNCTION claimpost_agreed('{_TOLD_AGAIN}')"
+        )
         for table in (*KEPT, *APPEND_ONLY):
             yield (
                 f"CREATE TRIGGER {table}_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
@@ -94,14 +104,23 @@ def triggers(dialect: str) -> Iterator[str]:
             )
     for number, (table, event, condition, message) in enumerate(_refusals()):
         yield _trigger(dialect, f"{table}_{event.lower()}_{number}", table, event, condition, message)
+    if dialect != "postgresql":
+        yield _trigger(dialect, "batch_update_again", "batch", "UPDATE", f"{_AGAIN} AND {_NOT_AGREED}", _TOLD_AGAIN)
 
 
+# A delivered batch goes out again only by an approval that is younger than its delivery.
+_AGAIN: Final = "OLD.state = 'published' AND NEW.state = 'sealed'"
+_NOT_AGREED: Final = (
+    "NOT EXISTS (SELECT 1 FROM request r JOIN approval a ON a.request_id = r.id WHERE r.action = 'redeliver' "
+    "AND r.subject = OLD.batch_id AND a.at > OLD.published_at)"
+)
+_TOLD_AGAIN: Final = "batch: nobody approved to deliver it again"
 # Statements that make the statements that drop our triggers.
 _DROPS: Final = {
     "sqlite": "SELECT 'DROP TRIGGER ' || name FROM sqlite_master WHERE type = 'trigger'",
     "postgresql": "SELECT format('DROP TRIGGER %%I ON %%I', t.tgname, c.relname) FROM pg_trigger t JOIN pg_class c "
-    "ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.proname = 'claimpost_refuse' "
-    "AND c.relnamespace = current_schema()::regnamespace",
+    "ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid "
+    "WHERE p.proname IN ('claimpost_refuse', 'claimpost_agreed') AND c.relnamespace = current_schema()::regnamespace",
     "mysql": "SELECT CONCAT('DROP TRIGGER ', trigger_name) FROM information_schema.triggers "
     "WHERE trigger_schema = DATABASE()",
 }  # fmt: skip
