@@ -79,7 +79,9 @@ def _show_outcomes(result: Mapping[str, Any]) -> None:
         table.add_row(name, f"{part['reports']:,}", f"{part['lines']:,}", money_text(part["gross"]))
     _OUT.print(table)
     for code, reports in result["reasons"].items():
-        _OUT.print(f"  {code:<18} {reports:>6,} reports   {CATALOGUE[code].next_step}", markup=False, soft_wrap=True)
+        _OUT.print(
+            f"  {code:<18} {_count(reports, 'report'):>14}   {CATALOGUE[code].next_step}", markup=False, soft_wrap=True
+        )
     for one in result["files_rejected"]:
         _OUT.print(f"  file rejected: {one['file']}: {one['reason']}", markup=False, soft_wrap=True)
     for one in result["files_held"]:
@@ -173,7 +175,8 @@ def show_causes(causes: Sequence[Mapping[str, Any]]) -> None:
     if not causes:
         _OUT.print("No report waits.")
     for one in causes:
-        _say(f"{one['code']} {one['field']} {one['value']}: {one['reports']:,} reports, {money_text(one['gross'])}")
+        blocked = f"{_count(one['reports'], 'report')}, {money_text(one['gross'])}"
+        _say(f"{one['code']} {one['field']} {one['value']}: {blocked}")
         _say(f"   {', '.join(one['examples'])}")
         _say(f"   {one['owner']}: {one['next_step']}")
 
@@ -243,7 +246,8 @@ def show_shadow(result: Mapping[str, Any]) -> None:
         _say(f"  {code:<18} {count:>6,}   {CATALOGUE[code].next_step}")
     for one in result["differences"][:SHADOW_LINES]:
         amounts = f"{one['ours_amount']} here, {one['legacy_amount']} there {one['currency']}"
-        _say(f"{one['code']:<18} {one['company']} {one['document']} {one['account']}", amounts, one["cause"])
+        # Numbers that stand one blank apart are masked as one: account numbers stand for themselves.
+        _say(f"{one['code']:<18} {one['company']} {one['document']}", one["account"], amounts, one["cause"])
     if len(result["differences"]) > SHADOW_LINES:
         _say(f"... and {len(result['differences']) - SHADOW_LINES:,} more: see differences.csv.")
     _show_report_files(result)
@@ -253,6 +257,10 @@ def show_sign_off(signed: Mapping[str, Any]) -> None:
     """Who signed a feed off, for which period, on what evidence."""
     _say(f"Feed {signed['feed']} delivers from now on: signed off for {signed['period']} by {signed['signed_by']}.")
     _say(f"Mapping {signed['mapping_digest'][:12]}, legacy journal sha256 {signed['legacy_sha256'][:12]}.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _say(*words: str) -> None:

@@ -47,9 +47,18 @@ def test_another_account_shows_its_documents_and_both_sums(landed: pipeline.Cont
     new = changed(tmp_path / "new", "*,TAXI,660201", "*,TAXI,660299")
     found = replay.difference(landed, PROJECT / "mappings", new)
 
+    credit = "credit  224101           45.00  party E1, text Payable to employee"
     assert ["R1", "R3"] == [one["report_id"] for one in found["changed"]]
-    assert ["on 2026-02-10 at 1", "debit 660201 45.00 0010", "credit 224101 45.00"] == found["changed"][0]["old"]
-    assert ["on 2026-02-10 at 1", "debit 660299 45.00 0010", "credit 224101 45.00"] == found["changed"][0]["new"]
+    assert [
+        "on 2026-02-10 at 1",
+        "debit   660201           45.00  cost_center 0010, tax_code Z0, text TAXI Taxi",
+        credit,
+    ] == found["changed"][0]["old"]
+    assert [
+        "on 2026-02-10 at 1",
+        "debit   660299           45.00  cost_center 0010, tax_code Z0, text TAXI Taxi",
+        credit,
+    ] == found["changed"][0]["new"]
     assert [("660201", "90.00", "0.00"), ("660299", "0.00", "90.00")] == [
         (one["account"], one["old"], one["new"]) for one in found["accounts"]
     ]
@@ -69,12 +78,22 @@ def test_a_report_that_would_be_held_has_no_journal_on_that_side(landed: pipelin
     assert [("R2", [])] == [(one["report_id"], one["new"]) for one in found["changed"]]
 
 
+def test_a_journal_that_differs_in_its_text_only_is_a_change(landed: pipeline.Context, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    shutil.copytree(PROJECT / "mappings", new)
+    journals = new / "journals" / "group_expense.yml"
+    journals.write_text(journals.read_text("utf-8").replace("{expense_type} {description}", "{description}"), "utf-8")
+    found = replay.difference(landed, PROJECT / "mappings", new)
+
+    assert (0, 3, []) == (found["equal"], len(found["changed"]), found["accounts"])
+
+
 def test_the_command_exits_1_and_posts_nothing(landed: pipeline.Context, tmp_path: Path) -> None:
     old, new = str(PROJECT / "mappings"), str(changed(tmp_path / "new", "*,TAXI,660201", "*,TAXI,660299"))
     shown = CliRunner().invoke(cli.main, ["mapping", "diff", old, new, "--feed", "sample"])
     told = CliRunner().invoke(cli.main, ["mapping", "diff", old, old, "--feed", "sample", "--json"])
 
     assert (1, True) == (shown.exit_code, "2 journals change, 1 stay." in shown.stdout)
-    assert "  + debit 660299 45.00 0010" in shown.stdout
+    assert "  + debit   660299           45.00  cost_center 0010" in shown.stdout
     assert (0, 3) == (told.exit_code, json.loads(told.stdout)["equal"])
     assert 1 == len({batch.run_id for batch in landed.store.batches()})

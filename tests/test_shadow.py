@@ -16,7 +16,7 @@ from claims import claim, deliver
 from click.testing import CliRunner
 from legacy import CLAIMS, JOURNAL, PLANTED, line, taxi, write
 
-from etl import cli, config, mapping, pipeline, shadow
+from etl import cli, config, console, mapping, pipeline, shadow
 from etl.errors import ConfigurationError, FileRejected, PermanentError
 from etl.pipeline import mode
 from etl.pipeline import shadow as shadowing
@@ -256,9 +256,7 @@ def test_the_command_writes_a_report_and_exits_1_while_a_difference_is_open(home
     page = (out / "shadow.html").read_text("utf-8")
 
     assert (1, 1) == (shown.exit_code, told.exit_code)
-    assert (
-        "ONLY_LEGACY        CN01 HELD   0.00 here, 45.00 there CNY  We hold it in quarantine: STATUS." in shown.stdout
-    )
+    assert "ONLY_LEGACY        CN01 HELD  0.00 here, 45.00 there CNY  We hold it in quarantine: STATUS." in shown.stdout
     assert json.loads((out / "shadow.json").read_text("utf-8"))["differences"] == json.loads(told.stdout)["differences"]
     assert ["cells.csv", "differences.csv", "shadow.html", "shadow.json", "totals.csv"] == sorted(
         path.name for path in out.iterdir()
@@ -368,6 +366,21 @@ def test_one_mistake_gives_its_own_difference(ours: str, theirs: str, expected: 
     assert sorted(expected) == sorted(found(ours, theirs))
 
 
+def test_a_dimension_that_they_lack_is_named_and_a_number_beside_another_is_not_masked() -> None:
+    """Two parts of one cost on one account: the other side has the first only, and the cause says which it lacks."""
+    ours = journal("R A 2455\nR A 2454\nR1-0000003 660205 7").assign(cost_center=["0040", "0050", "0010"])
+    theirs = journal("R A 2455\nR1-0000003 660299 9").assign(cost_center=["0040", "0010"])
+    told = shadow.compare(ours, theirs, "", dimensions=["cost_center"]).differences
+    lacking = told[told["document"] == "R"].to_dict("records")
+
+    assert [("A CNY 0050", "", "The legacy journal has nothing on A CNY 0050 in this document.")] == [
+        (one["ours"], one["legacy"], one["cause"]) for one in lacking
+    ]
+    assert ["The legacy journal has nothing on 660205 CNY 0010 in this document.",
+            "We post nothing on 660299 CNY 0010 in this document."] == sorted(
+        told.loc[told["document"] == "R1-0000003", "cause"])  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("theirs", "rounding", "expected"),
     [
@@ -395,3 +408,13 @@ def test_two_empty_journals_have_no_difference() -> None:
     empty = journal("R A 1").iloc[:0]
 
     assert 0 == len(shadow.compare(empty, empty, "2026-02").differences)
+
+
+def test_a_document_beside_an_account_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two numbers one blank apart look like one long account number, which would be masked (B111)."""
+    found = shadow.compare(journal("R1-0000003 660205 5\nR1-0000003 1 1"), journal("R1-0000003 1 1"), "")
+    one = found.differences.iloc[0].to_dict() | {"ours_amount": "0.05", "legacy_amount": "0.00"}
+    counts = {"documents": 1, "cells": 2, "matched": 1, "open": 1, "accepted": 0, "by_code": {}, "period": ""}
+    console.show_shadow(counts | {"differences": [one], "report_files": []})
+
+    assert "R1-0000003  660205  0.05 here" in capsys.readouterr().out

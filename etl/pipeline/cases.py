@@ -158,10 +158,11 @@ def _journals(made: journal.Journals) -> Iterator[str]:
         rate = "" if currency == base else f", books in {base} at {head['rate']}"
         yield f"journal {head['company']} {head['report_id']} on {head['posting_date']} in {currency}{rate}"
         for line in made.lines.loc[made.lines["journal_key"] == head["journal_key"]].to_dict("records"):
-            yield _journal_line({str(name): value for name, value in line.items()}, currency, base)
+            yield journal_line({str(name): value for name, value in line.items()}, currency, base)
 
 
-def _journal_line(line: dict[str, object], currency: str, base: str) -> str:
+def journal_line(line: dict[str, object], currency: str, base: str) -> str:
+    """A journal line as people read it: side, account, amount (and its amount in books), then what it carries."""
     side = "debit" if line["debit_minor"] or line["base_debit_minor"] else "credit"
     amount = money.text_of(int(str(line[f"{side}_minor"])), currency)
     in_books = money.text_of(int(str(line[f"base_{side}_minor"])), base)

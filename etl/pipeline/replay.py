@@ -11,7 +11,7 @@ import pandas as pd
 
 from etl import formats, mapping, model, money, reversal
 from etl.errors import FileRejected
-from etl.pipeline import booking
+from etl.pipeline import booking, cases
 from etl.pipeline.context import Context
 from etl.pipeline.extract import LANDING
 from etl.store import Landing
@@ -84,12 +84,13 @@ def replayed(
         yield landing, raw, booked
 
 
-Journal = tuple[tuple[str, str, str], tuple[tuple[str, str, int, int], ...]]
+Net = tuple[tuple[str, int], ...]
+Journal = tuple[tuple[str, ...], Net]
 Document = tuple[str, ...]
 
 
 def _made(context: Context, folder: Path, period: str) -> dict[Document, Journal]:
-    """The journals of all landed files by document: (posting date, base currency, rate) and their lines."""
+    """The journals of all landed files by document: as people read them, and the net of each line by account."""
     out: dict[Document, Journal] = {}
     for _, _, booked in replayed(context, folder, mapping.load(folder, context.feed_id)):
         for sealed in booked.sealed:
@@ -99,29 +100,26 @@ def _made(context: Context, folder: Path, period: str) -> dict[Document, Journal
 
 
 def _journals(sealed: booking.Sealed) -> Iterator[tuple[Document, Journal]]:
-    columns = ["account", "cost_center", "debit_minor", "credit_minor"]
     lines = sealed.lines.groupby("journal_key", sort=False, dropna=False)
-    by_key = {str(key): tuple(part[columns].itertuples(index=False, name=None)) for key, part in lines}
-    facts = ["posting_date", "base_currency", "rate"]
-    rows = sealed.headers[[*KEY, *facts, "journal_key"]].itertuples(index=False, name=None)
-    for row in rows:
-        yield tuple(row[:5]), (tuple(row[5:8]), by_key[row[8]])
+    by_key = {str(key): part.to_dict("records") for key, part in lines}
+    for head in sealed.headers.to_dict("records"):
+        currency, base = head["currency"], head["base_currency"]
+        mine = [{str(name): value for name, value in line.items()} for line in by_key[head["journal_key"]]]
+        shown = [
+            f"on {head['posting_date']} at {head['rate']}",
+            *(cases.journal_line(one, currency, base).strip() for one in mine),
+        ]
+        net = tuple((one["account"], one["debit_minor"] - one["credit_minor"]) for one in mine)
+        yield tuple(head[name] for name in KEY), (tuple(shown), net)
 
 
 def _document(key: Sequence[str], before: Journal | None, after: Journal | None) -> dict[str, Any]:
-    return dict(zip(KEY, key, strict=True)) | {"old": _shown(before, key[3]), "new": _shown(after, key[3])}
+    return dict(zip(KEY, key, strict=True)) | {"old": _shown(before), "new": _shown(after)}
 
 
-def _shown(journal: Journal | None, currency: str) -> list[str]:
+def _shown(journal: Journal | None) -> list[str]:
     """A journal as lines of text; empty where there is none."""
-    if journal is None:
-        return []
-    (date, _, rate), lines = journal
-    out = [f"on {date} at {rate}"]
-    for account, cost_center, debit, credit in lines:
-        side, minor = ("debit", debit) if debit else ("credit", credit)
-        out.append(f"{side} {account} {money.text_of(minor, currency)} {cost_center}".rstrip())
-    return out
+    return list(journal[0]) if journal else []
 
 
 def _accounts(before: Mapping[Document, Journal], after: Mapping[Document, Journal]) -> list[dict[str, str]]:
@@ -139,6 +137,6 @@ def _accounts(before: Mapping[Document, Journal], after: Mapping[Document, Journ
 def _net(made: Mapping[Document, Journal]) -> Counter[tuple[str, str, str]]:
     net: Counter[tuple[str, str, str]] = Counter()
     for (company, _, _, currency, _), (_, lines) in made.items():
-        for account, _, debit, credit in lines:
-            net[company, currency, account] += debit - credit
+        for account, minor in lines:
+            net[company, currency, account] += minor
     return net

@@ -6,10 +6,10 @@ from __future__ import annotations
 def cause(code: str, account: str, legacy_account: str, ours: str, legacy: str, lines: int, known: str) -> str:
     """One sentence or two for one difference; `known` is what we know of a document that only they have."""
     sentences = {
-        "ONLY_OURS": f"The legacy journal has nothing on account {account} in this document."
+        "ONLY_OURS": f"The legacy journal has nothing on {ours} in this document."
         if account
         else "The legacy journal has no document of this reference, in any period.",
-        "ONLY_LEGACY": f"We post nothing on account {account} in this document."
+        "ONLY_LEGACY": f"We post nothing on {legacy} in this document."
         if account
         else known or "We have no document of this reference: it never landed here.",
         "LEGACY_TWICE": "The legacy interface posted the same lines more than once.",

@@ -202,7 +202,8 @@ def _of_cells(cells: pd.DataFrame, dimensions: Sequence[str]) -> pd.DataFrame:
     return rows.assign(
         code=rows["result"], legacy_account=other["account"].where(paired, ""), legacy_minor=theirs,
         lines=rows["ours_lines"] + other["legacy_lines"],
-        ours=_place(rows, dimensions), legacy=_place(other, dimensions),
+        ours=_place(rows, dimensions).where(rows["ours_lines"] > 0, ""),
+        legacy=_place(other, dimensions).where(other["legacy_lines"] > 0, ""),
     )  # fmt: skip
 
 
