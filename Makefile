@@ -1,7 +1,7 @@
 # What one can do here. `make run` and `make test` set everything up by themselves.
 # Needs Python 3.11, 3.12 or 3.13 with pip; PYTHON=/path/to/python chooses one.
 .DEFAULT_GOAL := help
-.PHONY: help run ui erp test torture mutation lint bench lock env clean
+.PHONY: help run ui erp test torture mutation lint bench bench-quick lock env clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -13,7 +13,7 @@ JOBS ?= auto
 PYTEST ?=
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: $(READY) ## the whole way on the sample, through Airflow: expense file in, reconciled journals out
 	@$(PY) -m sandbox.demo
@@ -24,11 +24,12 @@ ui: $(READY) ## Airflow with its UI on an embedded PostgreSQL; Ctrl-C stops all 
 erp: $(READY) ## the sample into a real Tryton, by staging table and by file; its trial balance against ours
 	@$(PY) -m sandbox.tryout
 
-test: $(READY) lint ## everything CI runs: lint, all tests, coverage bars
+test: $(READY) lint ## everything CI runs: lint, all tests, coverage bars, what a line costs
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report= $(PYTEST)
 	$(PY) -m coverage report --skip-covered --fail-under=90
 	$(PY) -m coverage report --skip-covered --fail-under=100 \
 	  --include='etl/money.py,etl/mapping/*,etl/journal/*,etl/reversal.py,etl/reconcile/*'
+	@$(PY) -W ignore -m bench.quick
 
 SEEDS ?= 200
 SECONDS ?= 90
@@ -47,8 +48,13 @@ lint: $(READY) ## ruff (also Airflow's own rules on the DAGs) and mypy --strict
 	$(VENV)/bin/ruff check --preview --select AIR dags plugins etl/airflow_tasks.py
 	$(VENV)/bin/mypy etl validations
 
-bench: $(READY) ## the whole way without Airflow on 1,000,000 lines, into PostgreSQL
-	$(PY) -m bench
+LINES ?= 1000000
+RUNS ?= 5
+bench: $(READY) ## claimpost, the limit and pandas in turn on 1,000,000 lines, into PostgreSQL; LINES=100000 RUNS=3
+	$(PY) -W ignore -m bench --lines $(LINES) --runs $(RUNS)
+
+bench-quick: $(READY) ## Python calls for each line against the committed baseline; fails 15 % above it
+	@$(PY) -W ignore -m bench.quick
 
 lock: $(READY) ## make the lock files again from setup.cfg
 	printf 'setuptools\nuv\n' | $(UV) $(COMPILE) --no-header - -o bootstrap.lock

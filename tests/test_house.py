@@ -34,7 +34,7 @@ LAYERS = (
     ("etl.pipeline",),
     ("etl.console", "etl.airflow_tasks", "sandbox.airflow_home"),
     ("etl.cli_operations",),
-    ("etl.cli", "dags", "plugins", "sandbox.demo", "sandbox.ui", "sandbox.tryout", "bench"),
+    ("etl.cli", "dags", "plugins", "sandbox.demo", "sandbox.ui", "sandbox.tryout"),
 )
 PURE = 2
 STARTERS = len(LAYERS) - 3
@@ -46,6 +46,11 @@ ROW |= {
     "sandbox.concur_sae": -1,
     "sandbox.tryton": -1,
     "etl.__main__": len(LAYERS),
+    "bench.claimpost_way": len(LAYERS),
+    "bench.limit": len(LAYERS),
+    "bench.pandas_way": len(LAYERS),
+    "bench.__main__": len(LAYERS) + 1,
+    "bench.quick": len(LAYERS) + 2,
 }
 EFFECTS = {"random", "secrets", "socket", "subprocess", "sqlalchemy", "paramiko", "psycopg", "pymysql", "time", "uuid"}
 MONEY = ("etl.money", "etl.model", "etl.mapping", "etl.journal", "etl.render", "etl.reconcile")
@@ -62,7 +67,7 @@ def sources(*folders: str) -> list[tuple[str, str]]:
 def module_of(path: str) -> str:
     """etl/erp/table.py -> etl.erp; dags/x.py -> dags: the name under which the layers know a file."""
     parts = Path(path).with_suffix("").parts
-    return parts[0] if parts[0] in ("dags", "plugins", "bench") else ".".join(parts[:2])
+    return parts[0] if parts[0] in ("dags", "plugins") else ".".join(parts[:2])
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
