@@ -120,6 +120,12 @@ def spread(values: Sequence[str], codes: Ints) -> pd.Series:
     return texts(pc.take(pa.array(values, type=pa.large_string()), pa.array(codes)))
 
 
+def positions(keys: pd.Series, of: pd.Series) -> Ints:
+    """For each key the row of `of` that holds it, -1 where none does; `of` holds each once."""
+    found = pc.index_in(utf8(keys), value_set=utf8(of))
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
 def combine(columns: Sequence[Ints]) -> tuple[Ints, Ints]:
     """Number the distinct combinations of several code columns.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -318,27 +318,30 @@ def _of_reports(journals: journal.Journals, rejects: pd.DataFrame) -> pd.DataFra
     return both[model.REJECT_COLUMNS].drop_duplicates(ignore_index=True)
 
 
-def _restricted(journals: journal.Journals, headers: pd.DataFrame) -> journal.Journals:
-    keys = set(headers["journal_key"])
-    lines, lineage, reports = (
-        frame.loc[frame["journal_key"].isin(keys)].reset_index(drop=True)
-        for frame in (journals.lines, journals.lineage, journals.reports)
-    )
-    return journal.Journals(headers.reset_index(drop=True), lines, lineage, reports, journals.rejects)
+def _in_batches(journals: journal.Journals, batches: Sequence[model.Ints]) -> Iterator[journal.Journals]:
+    """The journals of each batch (header rows), with what belongs to them; keys are looked up once for all batches."""
+    headers, frames = journals.headers, (journals.lines, journals.lineage, journals.reports)
+    row_of = [model.positions(frame["journal_key"], headers["journal_key"]) for frame in frames]
+    for rows in batches:
+        wanted = np.zeros(len(headers) + 1, dtype=bool)  # the last one: no header, -1
+        wanted[rows] = True
+        lines, lineage, reports = (
+            frame.loc[wanted[at]].reset_index(drop=True) for frame, at in zip(frames, row_of, strict=True)
+        )
+        yield journal.Journals(headers.iloc[rows].reset_index(drop=True), lines, lineage, reports, journals.rejects)
 
 
 def _of_target(bundle: mapping.Bundle, journals: journal.Journals, target: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     companies = [c for c in bundle.feed["companies"] if bundle.target_of(c)["target"] == target]
-    part = _restricted(journals, journals.headers.loc[journals.headers["company"].isin(companies)])
+    [part] = _in_batches(journals, [np.flatnonzero(journals.headers["company"].isin(companies))])
     return part.headers, part.lines
 
 
 def _seal(bundle: mapping.Bundle, journals: journal.Journals) -> tuple[Sealed, ...]:
     schemas.prove(journals.headers, schemas.JOURNAL)
     schemas.prove(journals.lines, schemas.JOURNAL_LINES)
-    sealed = []
-    for batch in journal.batches(bundle, journals.headers):
-        part = _restricted(journals, journals.headers.iloc[batch.rows])
+    sealed, batches = [], list(journal.batches(bundle, journals.headers))
+    for batch, part in zip(batches, _in_batches(journals, [batch.rows for batch in batches]), strict=True):
         payload = render.render(bundle.targets[batch.target], bundle, batch, part.headers, part.lines)
         sealed.append(Sealed(batch, part.headers, part.lines, part.lineage, part.reports, payload))
     return tuple(sealed)
