@@ -34,7 +34,8 @@ RETRIES: Final = {
 
 # What the DAG claimpost__decide offers, and the step of etl.pipeline that does it.
 DECISIONS: Final = {
-    "release": "ask", "discard": "ask", "redeliver": "ask", "release_journal": "release_journal", "approve": "approve",
+    "release": "ask", "discard": "ask", "redeliver": "ask", "reverse": "ask", "release_journal": "release_journal",
+    "approve": "approve",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Commands for what people decide: causes, release, discard, redeliver, approve, requests."""
+"""Commands for operations: causes, release, discard, redeliver, reverse, approve, requests."""
 
 from __future__ import annotations
 
@@ -84,6 +84,17 @@ def redeliver(batch_id: str, confirm_not_received: bool, by: str, reason: str, a
 
 
 @click.command()
+@click.argument("feed")
+@click.option("--report", required=True, help="A report that the ERP has posted: its id, or COMPANY/ID.")
+@_BY
+@_WHY
+@JSON
+def reverse(feed: str, report: str, by: str, reason: str, as_json: bool) -> None:
+    """Ask to take a posted report back in the ERP, as if its source had withdrawn it."""
+    _ask(feed, "reverse", report, by, reason, as_json)
+
+
+@click.command()
 @click.argument("number", type=click.IntRange(1))
 @_BY
 @_WHY
@@ -135,4 +146,4 @@ def _actor(by: str) -> str:
     return by or getpass.getuser()
 
 
-COMMANDS = (causes, release, discard, redeliver, approve, requests)
+COMMANDS = (causes, release, discard, redeliver, reverse, approve, requests)

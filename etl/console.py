@@ -262,7 +262,8 @@ def _say(*words: str) -> None:
 
 def _shown(name: str, value: object) -> str:
     """A fact as text; what people wrote is masked (B111), `--json` gives it whole."""
-    return masking.masked(str(value)) if name in masking.FREE_TEXT | masking.JOURNAL_TEXT else str(value)
+    written = masking.FREE_TEXT | masking.JOURNAL_TEXT | masking.DECISION_TEXT
+    return masking.masked(str(value)) if name in written else str(value)
 
 
 FOLDED_MAX = 3  # columns that can be read when their cells are folded

@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 
 from etl import erp, render, transport
 from etl.errors import CATALOGUE, text
-from etl.pipeline.context import Context, now
-from etl.pipeline.extract import LANDING
+from etl.pipeline.context import LANDING, Context, now
 from etl.reconcile import invariants
 from etl.store import Head, Store
 
