@@ -188,6 +188,17 @@ def show_requests(requests: Sequence[Mapping[str, Any]]) -> None:
             _say(f"   {name}: {value}")
 
 
+def show_reruns(runs: Sequence[Mapping[str, Any]]) -> None:
+    """What came of each DAG run that was run again."""
+    if not runs:
+        _say("Nothing to run again: the newest run of each step and batch is well, or runs.")
+    for one in runs:
+        times = (
+            f"cleared {one['cleared']} times" if one["cleared"] > 1 else "" if one["cleared"] else "nothing to clear"
+        )
+        _say(f"{one['dag_id']} {one['run_id']}: {one['state']}", times, ", ".join(one["failed"]))
+
+
 def show_found(found: Mapping[str, Any]) -> None:
     """Facts as lines, lists of rows as tables."""
     for name, value in found.items():
