@@ -4,9 +4,10 @@
 | --- | --- | --- |
 | `decide` | nothing waits under that name, it is your own request, or it has changed | see docs/operations.md |
 
-`release`, `discard` and `redeliver` make a request and return its number; another person triggers the DAG with
-`approve` and that number as subject. `release_journal` gives a journal that the ERP refused a new batch. For redeliver,
-ask the ERP's people first: your reason says who confirmed that the batch was never received.
+`release`, `discard`, `redeliver` and `reverse` make a request and return its number; another person triggers the DAG
+with `approve` and that number as subject. `release_journal` gives a journal that the ERP refused a new batch. For
+redeliver, ask the ERP's people first: your reason says who confirmed that the batch was never received. What `reverse`
+takes back is delivered by the feed's next build.
 """
 
 from __future__ import annotations

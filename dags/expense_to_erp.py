@@ -15,7 +15,8 @@ The store knows what is left to do, so every task may be cleared and run again a
 | `acknowledge` | the ERP has not answered in the agreed time | ask the ERP's owner; never deliver again unasked |
 | `judge` | a difference that nothing explains | open the report named in the log |
 
-Clear a task only when its run is no longer running. A batch that failed stops no other batch.
+Clear a task only when its run is no longer running (`claimpost rerun FEED` sees to it). A batch that failed stops no
+other batch.
 Connections stand under Admin > Connections, by the ids the feed names; pool `erp` limits what runs at the ERP at once.
 """
 

@@ -5,6 +5,7 @@ Only DAG files import this. Nothing heavy is imported until a task runs.
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundExceptio
 
 from etl import errors
 
+_LOG: Final = logging.getLogger(__name__)
 BUSY: Final = [errors.TransientError, ConnectionError, TimeoutError]
 HOPELESS: Final = [errors.PermanentError, errors.ConfigurationError, errors.FileRejected, AssertionError]
 # Five retries: after 2 to 4, 4 to 8, 8 to 16, 16 to 30 and 30 minutes. Anything unforeseen is retried too, for every
@@ -34,7 +36,8 @@ RETRIES: Final = {
 
 # What the DAG claimpost__decide offers, and the step of etl.pipeline that does it.
 DECISIONS: Final = {
-    "release": "ask", "discard": "ask", "redeliver": "ask", "release_journal": "release_journal", "approve": "approve",
+    "release": "ask", "discard": "ask", "redeliver": "ask", "reverse": "ask", "release_journal": "release_journal",
+    "approve": "approve",
 }  # fmt: skip
 
 
@@ -149,6 +152,20 @@ def judge(result: dict[str, Any]) -> None:
     """Fail where a difference is left unexplained."""
     if not result["explained"]:
         raise AirflowFailException(f"{result['breaks']} differences; see {result['report_files']}")
+
+
+@sdk.task(multiple_outputs=False, map_index_template="{{ feed }}")
+def verify(feed_id: str) -> dict[str, Any]:
+    """Hold everything that is kept of a feed against what was written down; fail where something is wrong."""
+    context: Any = get_current_context()
+    context["feed"] = feed_id  # what the UI calls this one of the mapped tasks
+    result = run("verified", feed_id)
+    for line in result.pop("findings"):
+        _LOG.error("%s", line)
+    if not result["sound"]:
+        context["ti"].xcom_push(key="return_value", value=result)
+        raise AirflowFailException(f"{result['by_code']}; see {result['report_file']}")
+    return dict(result)
 
 
 @sdk.task

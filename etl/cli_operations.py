@@ -1,10 +1,11 @@
-"""Commands for what people decide: causes, release, discard, redeliver, approve, requests."""
+"""Commands for operations: causes, release, discard, redeliver, reverse, approve, requests, rerun."""
 
 from __future__ import annotations
 
 import dataclasses
 import getpass
 import json
+import sys
 from typing import Any
 
 import click
@@ -84,6 +85,17 @@ def redeliver(batch_id: str, confirm_not_received: bool, by: str, reason: str, a
 
 
 @click.command()
+@click.argument("feed")
+@click.option("--report", required=True, help="A report that the ERP has posted: its id, or COMPANY/ID.")
+@_BY
+@_WHY
+@JSON
+def reverse(feed: str, report: str, by: str, reason: str, as_json: bool) -> None:
+    """Ask to take a posted report back in the ERP, as if its source had withdrawn it."""
+    _ask(feed, "reverse", report, by, reason, as_json)
+
+
+@click.command()
 @click.argument("number", type=click.IntRange(1))
 @_BY
 @_WHY
@@ -113,6 +125,31 @@ def requests(as_json: bool) -> None:
         console.show_requests(waiting)
 
 
+@click.command()
+@click.argument("feed")
+@click.option(
+    "--run", "run_id", default="", help="A DAG run; default: the newest of each step and batch, if it failed."
+)
+@click.option("--wait", "minutes", default=60, type=click.IntRange(1, 1440), help="Minutes to wait for a run's end.")
+@_BY
+@JSON
+def rerun(feed: str, run_id: str, minutes: int, by: str, as_json: bool) -> None:
+    """Run again in Airflow what failed, with all that follows it; exits 1 when a run fails again.
+
+    Airflow is where the connection airflow_api says: AIRFLOW_CONN_AIRFLOW_API.
+    """
+    from etl import airflow_api, console
+    from etl.rerun import rerun as run_again
+
+    with airflow_api.connect() as api:
+        runs = run_again(api, feed, run_id, minutes, f"claimpost rerun by {_actor(by)}")
+    if as_json:
+        print_json({"runs": runs})
+    else:
+        console.show_reruns(runs)
+    sys.exit(0 if all(one["state"] == "success" for one in runs) else 1)
+
+
 def _ask(feed: str, action: str, subject: str, by: str, reason: str, as_json: bool) -> None:
     from etl import pipeline
 
@@ -135,4 +172,4 @@ def _actor(by: str) -> str:
     return by or getpass.getuser()
 
 
-COMMANDS = (causes, release, discard, redeliver, approve, requests)
+COMMANDS = (causes, release, discard, redeliver, reverse, approve, requests, rerun)

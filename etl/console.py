@@ -191,6 +191,17 @@ def show_requests(requests: Sequence[Mapping[str, Any]]) -> None:
             _say(f"   {name}: {value}")
 
 
+def show_reruns(runs: Sequence[Mapping[str, Any]]) -> None:
+    """What came of each DAG run that was run again."""
+    if not runs:
+        _say("Nothing to run again: the newest run of each step and batch is well, or runs.")
+    for one in runs:
+        times = (
+            f"cleared {one['cleared']} times" if one["cleared"] > 1 else "" if one["cleared"] else "nothing to clear"
+        )
+        _say(f"{one['dag_id']} {one['run_id']}: {one['state']}", times, ", ".join(one["failed"]))
+
+
 def show_found(found: Mapping[str, Any]) -> None:
     """Facts as lines, lists of rows as tables."""
     for name, value in found.items():
@@ -270,7 +281,8 @@ def _say(*words: str) -> None:
 
 def _shown(name: str, value: object) -> str:
     """A fact as text; what people wrote is masked (B111), `--json` gives it whole."""
-    return masking.masked(str(value)) if name in masking.FREE_TEXT | masking.JOURNAL_TEXT else str(value)
+    written = masking.FREE_TEXT | masking.JOURNAL_TEXT | masking.DECISION_TEXT
+    return masking.masked(str(value)) if name in written else str(value)
 
 
 FOLDED_MAX = 3  # columns that can be read when their cells are folded

@@ -168,6 +168,8 @@ _ROWS: Final = (
     ("SIGN_OFF", SETUP, "Feed {value} cannot be signed off for {period}: {detail}.", _FINANCE,
      "Run `claimpost shadow` for the period again; correct, or accept with a reason in the legacy profile, what is left."),
     ("NOT_FOUND", SETUP, "There is no {field} {value!r} in the store.", _OPS, "Check the id; `claimpost status` lists the batches."),
+    ("NO_RUN", SETUP, "Airflow has no {field} {value!r}.", _OPS,
+     "Check the id in Airflow, and that its DAG processor has read the feed."),
     # --- delivery
     ("SHADOW_BATCH", STOP, "Batch {value} is not delivered: {detail}.", _FINANCE,
      "Compare with `claimpost shadow`; its sign-off lets the feed deliver."),
@@ -196,6 +198,8 @@ _ROWS: Final = (
     ("CONSERVATION", STOP, "Landed differs from accepted + quarantined + duplicate + superseded + withdrawn: {detail}.", _ENGINEER,
      "This is a defect of claimpost: nothing was delivered. Keep the landing folder and report it."),
     ("NOT_REACHED", RETRY, "{value} does not answer: {detail}.", _OPS, "Run it again; see the target's own status page."),
+    ("RUN_OPEN", RETRY, "DAG run {value} has not ended: {detail}.", _OPS,
+     "Look at the run in Airflow; then run the command again."),
     ("TARGET_BUSY", RETRY, "{value} is locked by somebody else: {detail}.", _OPS, "Run it again."),
     # --- reconciliation
     ("MISSING_IN_ERP", BREAK, "Loaded, but the ERP does not have it.", _OPS, "Ask the ERP; never send again unasked."),
@@ -368,9 +372,10 @@ _CAUSED: Final = {
     "mapping": "UNBALANCED LINES UNENCODABLE KEY_OVERFLOW YAML SCHEMA LEGACY_LINE ERP_ACCOUNT_NO_POSTING "
     "ERP_DIMENSION_MISSING ERP_COMPANY ERP_AMOUNT ERP_RATE_TYPE ERP_LINES ERP_DOCUMENT_TYPE ERP_FIELD_MISSING "
     "ERP_FIELD_INVALID ERP_FORMAT ERP_USER ERP_UNMAPPED",
-    "setting": "PATH ENVIRONMENT UNKNOWN_FEED NO_MAPPINGS CONNECTION NO_INPUT SETTING SIGN_OFF NOT_FOUND SHADOW_BATCH "
-    "NOT_LOADED NOT_JOURNALED SIMULATOR",
-    "network": "HOST_KEY NO_ATOMIC_RENAME NOT_REACHED TARGET_BUSY STUCK TARGET_CONTRACT TOTALS_DIFFER ERP_LOCKED ERP_SYSTEM",
+    "setting": "PATH ENVIRONMENT UNKNOWN_FEED NO_MAPPINGS CONNECTION NO_INPUT SETTING SIGN_OFF NOT_FOUND NO_RUN "
+    "SHADOW_BATCH NOT_LOADED NOT_JOURNALED SIMULATOR",
+    "network": "HOST_KEY NO_ATOMIC_RENAME NOT_REACHED RUN_OPEN TARGET_BUSY STUCK TARGET_CONTRACT TOTALS_DIFFER ERP_LOCKED "
+    "ERP_SYSTEM",
     "answer": "ANSWER_CHANGED ANSWER_UNREADABLE MISSING_IN_ERP IN_FLIGHT UNKNOWN_OUTCOME STATE_CONTRADICTED ERP_OPEN "
     "ERP_DUPLICATE",
     "erp_master": "REJECTED_BY_ERP ERP_SIBLING ERP_PERIOD_CLOSED ERP_PERIOD_MISSING ERP_DATE ERP_ACCOUNT_INVALID "

@@ -18,6 +18,8 @@ _IDENTIFIERS: Final = ("report_version", "invoice_no")
 FREE_TEXT: Final = frozenset(n for n, kind in model.LINE_FIELDS.items() if kind == model.TEXT and n not in _IDENTIFIERS)
 # The text that a journal gets from them, and what an ERP answers with.
 JOURNAL_TEXT: Final = frozenset({"description", "text", "message"})
+# Why somebody decided something.
+DECISION_TEXT: Final = frozenset({"reason", "agreed"})
 
 _KEPT: Final = 4
 _GAP: Final = "[ \u00a0-]"

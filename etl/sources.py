@@ -160,10 +160,9 @@ def land(
 
 
 def _fetch(session: Folder, info: FileInfo, landing: Path) -> str:
-    landing.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = landing / f".{os.urandom(8).hex()}.part"
+    part = _part(landing)
     try:
-        sha256, size = _copy(session, info.name, part)
+        sha256, size = _write(session.chunks(info.name), part)
         if (size, session.stat(info.name)) != (info.size, info):
             raise _changed(session, f"{info.name} changed while it was read")
         failpoint("fetched")
@@ -176,11 +175,25 @@ def _fetch(session: Folder, info: FileInfo, landing: Path) -> str:
     return sha256
 
 
-def _copy(session: Folder, name: str, part: Path) -> tuple[str, int]:
-    """Write a file's bytes to a new file, flushed to the disk; out: their sha256 and number."""
+def keep(content: bytes, landing: Path) -> str:
+    """Put a document of our own beside what was landed, under its sha256, flushed to the disk; out: the sha256."""
+    part = _part(landing)
+    sha256, _ = _write([content], part)
+    part.replace(landing / sha256)
+    transport.sync(landing)
+    return sha256
+
+
+def _part(landing: Path) -> Path:
+    landing.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return landing / f".{os.urandom(8).hex()}.part"
+
+
+def _write(chunks: Iterable[bytes], part: Path) -> tuple[str, int]:
+    """Write bytes to a new file, flushed to the disk; out: their sha256 and number."""
     whole, size = hashlib.sha256(), 0
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        for chunk in session.chunks(name):
+        for chunk in chunks:
             file.write(chunk)
             whole.update(chunk)
             size += len(chunk)

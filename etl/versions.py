@@ -79,7 +79,7 @@ def classify(
     doubtful = np.flatnonzero(_met_before(versions, known))
     part = versions.iloc[doubtful]
     met = known[known["report_id"].isin(part["report_id"])]
-    history = _History(part, met, _standing(journals(_said_anew(part, met))), seq)
+    history = _History(part, met, standing(journals(_said_anew(part, met))), seq)
     rejects, replaced = [], []
     columns = [*model.REPORT_KEY, "content_hash", "business_hash"]
     for row, version in zip(doubtful.tolist(), part[columns].itertuples(index=False, name=None), strict=True):
@@ -131,7 +131,7 @@ def claimed(journals: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
     return both.drop(columns=["main", "own"]).astype(dict.fromkeys(CLAIM, "str"))
 
 
-def _standing(journals: pd.DataFrame) -> pd.DataFrame:
+def standing(journals: pd.DataFrame) -> pd.DataFrame:
     """JOURNAL_COLUMNS with `standing`: live, refused by the ERP, unsettled (an answer is open), or gone.
 
     A reversal that was posted cancels for good; one that is on its way, or refused, leaves open what is booked. A
@@ -165,8 +165,9 @@ class _History:
         last = current(known)
         self.current = dict(zip(_keys(last, REPORT), _keys(last, ["outcome", "business_hash"]), strict=True))
         self.newest_here = _highest(versions, np.full(len(versions), seq, dtype=np.int64))
-        told = known[(known["outcome"] != model.DUPLICATE) | _says_what_is_accepted(known, accepted)]
-        self.newest = _highest(told, told["seq"].to_numpy(dtype=np.int64))
+        said = told(known)
+        self.told = set(_keys(said, [*model.REPORT_KEY, "content_hash"]))
+        self.newest = _highest(said, said["seq"].to_numpy(dtype=np.int64))
         self.places: dict[tuple[str, ...], list[int]] = {}
         for place, report in enumerate(_keys(self.journals, CLAIM)):
             self.places.setdefault(report, []).append(place)
@@ -180,7 +181,8 @@ class _History:
         standing = {place: str(self.journals["standing"].iat[place]) for place in self.places.get(report, ())}
         unchanged = outcome == model.ACCEPTED and said == business and REFUSED not in standing.values()
         again = key in self.withdrawn if withdrawn else unchanged and self.said.get(key) == business
-        if again or (*key, content) in self.seen:
+        old = outcome == model.WITHDRAWN and (*key, content) in self.told  # delivered again, not approved anew
+        if again or old or (*key, content) in self.seen:
             return model.DUPLICATE, [], []
         if not withdrawn and (key in self.said or key in self.withdrawn):
             return model.QUARANTINED, [("CONFLICT", version[2])], []
@@ -212,14 +214,15 @@ def _keys(frame: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
     return list(frame[list(columns)].itertuples(index=False, name=None))
 
 
-def _says_what_is_accepted(known: pd.DataFrame, accepted: pd.DataFrame) -> NDArray[np.bool_]:
-    """Versions with the business content of an accepted one of the same report.
+def told(known: pd.DataFrame) -> pd.DataFrame:
+    """The decided versions, and the duplicates with the business content of an accepted one of the same report.
 
     Only such a duplicate is a newer version: others repeat, as part of a whole file, what was never booked.
     """
     said = [*REPORT, "business_hash"]
-    booked = set(_keys(accepted, said))
-    return np.array([key in booked for key in _keys(known, said)], dtype=bool)
+    booked = set(_keys(known[known["outcome"] == model.ACCEPTED], said))
+    same = np.array([key in booked for key in _keys(known, said)], dtype=bool)
+    return known[(known["outcome"] != model.DUPLICATE) | same]
 
 
 def _highest(versions: pd.DataFrame, seq: Ints) -> dict[tuple[str, ...], tuple[int, int]]:

@@ -26,7 +26,7 @@ STEPS = {
     "load": ["deliver", "simulate", "acknowledge", "prove"],
     "reconcile": ["compare", "judge"],
 }
-DECIDE = "claimpost__decide"
+DECIDE, VERIFY = "claimpost__decide", "claimpost__verify"
 # One process pays for Airflow's import and its database once.
 pytestmark = pytest.mark.xdist_group("airflow")
 
@@ -78,10 +78,10 @@ def feeds_folder(folder: Path, feeds: dict[str, str]) -> Path:
     return folder
 
 
-def test_every_feed_has_its_four_dags_and_people_have_one(airflow: Path) -> None:
+def test_every_feed_has_its_four_dags_and_all_feeds_have_two(airflow: Path) -> None:
     bag = dag_bag()
 
-    assert sorted(bag.dags) == sorted([DECIDE, *(f"{feed}__{step}" for feed in FEEDS for step in STEPS)])
+    assert sorted(bag.dags) == sorted([DECIDE, VERIFY, *(f"{feed}__{step}" for feed in FEEDS for step in STEPS)])
     assert {step: [task.task_id for task in bag.dags[f"sample__{step}"].topological_sort()] for step in STEPS} == STEPS
 
 
@@ -89,7 +89,8 @@ def test_every_dag_names_its_owner_and_tells_operations_what_to_do(airflow: Path
     for dag in dag_bag().dags.values():
         assert "claimpost" in dag.tags
         assert {task.owner for task in dag.tasks} == {"finance-systems"}
-        told = ("decide",) if dag.dag_id == DECIDE else ("land", "seal", "deliver", "acknowledge", "judge")
+        alone = {DECIDE: ("decide",), VERIFY: ("verify",)}
+        told = alone.get(dag.dag_id, ("land", "seal", "deliver", "acknowledge", "judge"))
         assert all(f"`{name}`" in dag.doc_md for name in told)
         assert not dag.catchup
 
@@ -152,7 +153,7 @@ def test_fifty_feeds_are_read_once_each_without_their_tables_and_without_heavy_i
 
     said = in_a_new_process(PARSE, [str(PROJECT / "dags")], tmp_path, mappings)
 
-    assert "201 {'.yml': 50, 'schema.json': 1, '.csv': 0} [] {}" == said
+    assert "202 {'.yml': 50, 'schema.json': 1, '.csv': 0} [] {}" == said
 
 
 def test_a_broken_feed_is_red_with_the_reason_and_the_others_go_on(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_a_broken_feed_is_red_with_the_reason_and_the_others_go_on(tmp_path: Pat
 
     docs = json.loads(in_a_new_process(code, [str(PROJECT / "dags")], tmp_path, mappings))
 
-    assert sorted(docs) == ["broken__extract", DECIDE, *(f"sample__{step}" for step in sorted(STEPS))]
+    assert sorted(docs) == ["broken__extract", DECIDE, VERIFY, *(f"sample__{step}" for step in sorted(STEPS))]
     assert "broken.yml" in docs["broken__extract"]
     assert "owner" in docs["broken__extract"]
 
@@ -259,3 +260,26 @@ def test_a_decision_in_the_ui_is_made_in_the_name_of_who_triggers_it(
     assert "failed" == decide("approve", str(asked["id"])).state  # one's own
     assert "bob" == pipeline.approve(context, asked["id"], "bob", "seen")["approved_by"]
     assert {"superseded"} == set(context.store.outcomes("sample", report_id=report)["outcome"])
+
+
+def test_at_night_every_feed_is_verified_and_one_that_is_not_sound_is_red_alone(airflow: Path, home: Path) -> None:
+    """A landed file is altered behind our back; the other feeds have landed nothing, and are sound."""
+    sample.write(home / "files", 5, 1)
+    context = pipeline.open("sample", settings=config.settings())
+    pipeline.extract(context, home / "files")
+    next((home / "landing").iterdir()).write_bytes(b"altered")
+
+    dag = dag_bag().dags[VERIFY]
+    finished = dag.test(logical_date=None)
+
+    assert ("CronTriggerTimetable", 1) == (type(dag.timetable).__name__, dag.max_active_runs)
+    states = {FEEDS[one.map_index]: one.state for one in finished.get_task_instances()}
+    assert "failed" == finished.state
+    assert {feed: "failed" if feed == "sample" else "success" for feed in FEEDS} == states
+    found = finished.get_task_instance("verify", map_index=FEEDS.index("sample"))
+    told = found.xcom_pull(task_ids="verify", map_indexes=FEEDS.index("sample"))
+    assert {"S1 ARCHIVE_ALTERED": 1} == told["by_code"]
+    assert "sample" == found.rendered_map_index
+    report = json.loads(Path(told["report_file"]).read_text("utf-8"))
+    assert home / "reports/sample/verify.json" == Path(told["report_file"])
+    assert ["ARCHIVE_ALTERED"] == [one["code"] for one in report["findings"]]

@@ -12,6 +12,7 @@ from etl.pipeline.prove import reconcile
 from etl.pipeline.rebatch import isolate
 from etl.pipeline.run import exit_code, run
 from etl.pipeline.summary import refused, summary
+from etl.pipeline.verify import verified
 
 __all__ = [
     "Context",
@@ -32,5 +33,6 @@ __all__ = [
     "run",
     "simulate",
     "summary",
+    "verified",
     "waiting",
 ]

@@ -19,9 +19,8 @@ from etl import model, money, render, transport, versions
 from etl.errors import HOLD, FileRejected, TransientError
 from etl.mapping import suspense
 from etl.model import ControlTotals
-from etl.pipeline import booking, decide, lineage
-from etl.pipeline.context import Context, code_version
-from etl.pipeline.extract import LANDING
+from etl.pipeline import booking, decide, decisions, lineage
+from etl.pipeline.context import LANDING, Context, code_version
 from etl.pipeline.mode import kept_back
 from etl.store import BATCH_COLUMNS, Build, Landing
 from etl.transport import failpoint
@@ -39,8 +38,7 @@ def build(context: Context) -> list[str]:
     """
     for landing in context.store.landings(context.feed_id, _OPEN):
         try:
-            with lineage.building(context, landing):
-                _build_one(context, landing)
+            build_landing(context, landing)
         except FileRejected as error:
             facts = {
                 "line": str(error.facts.get("line", "")),
@@ -59,6 +57,12 @@ def build(context: Context) -> list[str]:
     batches = context.store.batches(context.feed_id, ("sealed", "publishing"))
     kept = kept_back(context.bundle.feed, context.store, batches)
     return [batch.batch_id for batch in batches if batch.batch_id not in kept]
+
+
+def build_landing(context: Context, landing: Landing) -> None:
+    """Build one open landing; raises FileRejected."""
+    with lineage.building(context, landing):
+        _build_one(decisions.reading(context, landing), landing)
 
 
 def _build_one(context: Context, landing: Landing) -> None:
@@ -84,6 +88,7 @@ def _answered(context: Context, awaited: Sequence[str]) -> bool:
 
 def judge_again(context: Context, landing: Landing) -> None:
     """Judge the quarantined reports of a landing by the mapping of now; what was decided otherwise stays as it is."""
+    context = decisions.reading(context, landing)
     content = (context.home / LANDING / landing.sha256).read_bytes()
     raw = booking.read(context.bundle, content, landing.name)
     past = decide.past_of(context)

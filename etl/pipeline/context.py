@@ -13,6 +13,7 @@ from etl import config, mapping, transport
 from etl.config import Settings
 from etl.store import Store
 
+LANDING: Final = "landing"
 BATCHES: Final = "batches"
 
 

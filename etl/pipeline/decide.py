@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 
 from etl import formats, model, reversal, versions
 from etl.model import ControlTotals
-from etl.pipeline import booking
-from etl.pipeline.context import Context
-from etl.pipeline.extract import LANDING
+from etl.pipeline import booking, decisions
+from etl.pipeline.context import LANDING, Context
 from etl.store import Landing
 
 BUILT, DUPLICATE, HELD = "built", "duplicate", "held"
@@ -25,7 +24,7 @@ GATE_DOCS: Final = "data_docs"
 class Past:
     """What came before a file: what was decided and booked, raw files by fingerprint, the last control totals.
 
-    passed: two persons let the file pass the gate, however unusual it is.
+    passed: two persons let the file pass the gate, however unusual it is, or it is their decision itself.
     """
 
     before: booking.Before
@@ -72,8 +71,10 @@ def past_of(context: Context, landing: Landing | None = None) -> Past:
         for one in filter(earlier, context.store.by_fingerprint(context.feed_id, fingerprint)):
             yield booking.read(context.bundle, (context.home / LANDING / one.sha256).read_bytes(), one.name)
 
+    own = decisions.made(context)
     built = context.store.landings(context.feed_id, (BUILT,)) if _looks_back(context) else []
-    passed = landing is not None and landing.sha256 in agreed(context, "release", "file")
+    built = [one for one in built if one.sha256 not in own]
+    passed = landing is not None and landing.sha256 in agreed(context, "release", "file").union(own)
     return Past(_before(context, landing), alike, [one.control_totals for one in built if earlier(one)], passed)
 
 
@@ -94,8 +95,7 @@ def _before(context: Context, landing: Landing | None) -> booking.Before:
         return context.store.invoice_claims(system, keys)
 
     def journals(reports: Sequence[str]) -> pd.DataFrame:
-        links = context.store.report_links(system, reports)
-        return versions.claimed(context.store.report_journals(system, reports), links)
+        return journals_of(context, reports)
 
     def content(headers: pd.DataFrame) -> reversal.Content:
         return sealed_content(context, headers)
@@ -106,6 +106,13 @@ def _before(context: Context, landing: Landing | None) -> booking.Before:
     return booking.Before(
         seq, known, claims, journals, content, lambda: context.store.rounding(system), waived, discarded
     )
+
+
+def journals_of(context: Context, reports: Sequence[str]) -> pd.DataFrame:
+    """Every journal that holds some report ids (versions.JOURNAL_COLUMNS)."""
+    system = context.bundle.source_system
+    links = context.store.report_links(system, reports)
+    return versions.claimed(context.store.report_journals(system, reports), links)
 
 
 def sealed_content(context: Context, headers: pd.DataFrame) -> reversal.Content:

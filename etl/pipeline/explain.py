@@ -17,9 +17,8 @@ import pyarrow.parquet as pq
 from etl import clean, journal, mapping, model, money
 from etl.errors import ConfigurationError
 from etl.mapping import dates, trace
-from etl.pipeline import booking
-from etl.pipeline.context import Context
-from etl.pipeline.extract import LANDING
+from etl.pipeline import booking, decisions
+from etl.pipeline.context import LANDING, Context
 from etl.pipeline.inquire import records
 from etl.store import Store
 from validations import rules
@@ -103,16 +102,27 @@ def _reversal(context: Context, head: pd.Series, member: pd.Series) -> Facts:
             "reversal_of": head["reversal_of"],
         }
     report = " ".join(str(head[c]) for c in model.REPORT_KEY)
-    outcomes = context.store.outcomes(context.feed_id, report_id=str(head["report_id"]))
-    mine = np.all([(outcomes[c] == head[c]).to_numpy(dtype=bool) for c in model.REPORT_KEY], axis=0)
-    decided = outcomes[mine & outcomes["outcome"].isin([model.ACCEPTED, model.WITHDRAWN])].iloc[0]
+    decided = _decided(context, head)
     landing = context.store.landing(context.feed_id, str(decided["landing_sha256"]))
+    by = decisions.made(context).get(landing.sha256)
+    who = f": {decisions.told(by)}" if by else ""
     return {
         "journal_key": head["journal_key"], "report": report, "reversal_of": head["reversal_of"],
-        "because": f"{report} is {decided['outcome']} in {landing.name}", "posting_date": head["posting_date"],
+        "because": f"{report} is {decided['outcome']} in {landing.name}{who}", "posting_date": head["posting_date"],
         "run_id": decided["run_id"], "batch_id": member["batch_id"], "state": member["state"],
         "erp_document": member["erp_document"],
     }  # fmt: skip
+
+
+def _decided(context: Context, head: pd.Series) -> pd.Series:
+    """The outcome that a reversal follows from: of a version that books a journal and takes it back, the withdrawal."""
+    outcomes = context.store.outcomes(context.feed_id, report_id=str(head["report_id"]))
+    mine = np.all([(outcomes[c] == head[c]).to_numpy(dtype=bool) for c in model.REPORT_KEY], axis=0)
+    booked = outcomes.loc[mine & (outcomes["outcome"] == model.ACCEPTED).to_numpy(dtype=bool)]
+    gone = outcomes.loc[mine & (outcomes["outcome"] == model.WITHDRAWN).to_numpy(dtype=bool)]
+    itself = head["reversal_of"] in booked["journal_key"].tolist()
+    found: pd.Series = (gone if itself or booked.empty else booked).iloc[0]
+    return found
 
 
 def _sealed(context: Context, batch_id: str, journal_key: str) -> dict[str, pd.DataFrame]:

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from etl import sources, transport
 from etl.errors import ConfigurationError
-from etl.pipeline.context import Context
+from etl.pipeline import decisions
+from etl.pipeline.context import LANDING, Context
 from etl.transport import FileInfo, Folder, failpoint
 
-LANDING: Final = "landing"
 NAMES_MAX: Final = 5
 
 
@@ -58,17 +58,19 @@ def extract(context: Context, input: Path | None = None) -> list[str]:
 
     A file landed before leaves another receipt and no second landing. Nothing found is an empty list; `input` without
     a fitting file raises ConfigurationError NO_INPUT. A file that its .ok file contradicts is landed and rejected.
+    A decision that was approved and did not land, because the approval was killed, is landed first.
     """
     source = context.bundle.feed["source"]
+    landed = decisions.land(context)
     if input is not None:
-        return _from_input(context, input, source)
+        return landed + _from_input(context, input, source)
     with transport.folder(context.connection(source), source.get("path", "")) as session:
         found = sources.find(
             session, source["files"], source["complete"],
             int(source.get("settle_seconds", "60")), int(source.get("files_per_run_max", "1000")),
         )  # fmt: skip
         failpoint("listed")
-        landed = [_land(context, session, info, source["release"]) for info in found.files]
+        landed += [_land(context, session, info, source["release"]) for info in found.files]
         for info, fault in found.refused:
             sha256 = _land(context, session, info, source["release"])
             facts = {"line": "", "reason": str(fault), "run_id": context.run_id}

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from etl import money
 from etl.errors import ConfigurationError
-from etl.store import Store
+from etl.store import Request, Store
 
 Found = dict[str, Any]
 
@@ -19,16 +19,26 @@ Found = dict[str, Any]
 def report(store: Store, home: Path, report_id: str) -> Found:
     """Every landed version of a report, what became of it and why; raises NOT_FOUND.
 
-    `chain` lists its journals in the order they were made, each reversal with the journal that it takes back.
+    `chain` lists its journals in the order they were made, each reversal with the journal that it takes back;
+    `decisions` who asked for what and why, and who agreed.
     """
     frames = store.report(report_id)
     if frames["outcomes"].empty:
         raise ConfigurationError("NOT_FOUND", field="report", value=report_id)
     outcomes = _with_amount(frames["outcomes"], "gross_minor", "document_currency")
     chain = _chain(frames["journals"], frames["members"])
-    return {"report_id": report_id, "outcomes": records(outcomes), "chain": records(chain)} | {
-        name: records(frames[name]) for name in ("rejects", "journals", "members", "landings")
-    }
+    decisions = [_decision(one) for one in store.requests() if _about(one, report_id, set(outcomes["company"]))]
+    found = {"report_id": report_id, "outcomes": records(outcomes), "chain": records(chain), "decisions": decisions}
+    return found | {name: records(frames[name]) for name in ("rejects", "journals", "members", "landings")}
+
+
+def _about(request: Request, report_id: str, companies: set[str]) -> bool:
+    return request.subject in (report_id, *(f"{company}/{report_id}" for company in companies))
+
+
+def _decision(request: Request) -> Found:
+    names = ("id", "action", "requested_by", "reason", "at", "approved_by", "agreed", "approved_at")
+    return {name: getattr(request, name) for name in names}
 
 
 def _chain(journals: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:

@@ -20,8 +20,7 @@ from sqlalchemy.engine import make_url
 
 from etl import masking, model, render
 from etl.mapping import lineage as origins
-from etl.pipeline.context import Context, code_version, now
-from etl.pipeline.extract import LANDING
+from etl.pipeline.context import LANDING, Context, code_version, now
 from etl.store import Batch, Landing
 from etl.transport.connections import DATABASE
 

@@ -1,4 +1,4 @@
-"""What people decide about a run's leftovers, each with actor and reason: release, discard, redeliver; and who agreed.
+"""What people decide, each with actor and reason: release, discard, redeliver, reverse; and who agreed.
 
 A request records what its maker was shown. Another person approves it within a day, while it is still true; then it
 takes effect. Nothing is deleted: what was decided stands in the audit chain.
@@ -10,12 +10,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
-from etl import erp, model, money, transport
+from etl import erp, model, money, transport, versions
 from etl.errors import CATALOGUE, ConfigurationError, PermanentError
-from etl.pipeline import rebatch
-from etl.pipeline.build import judge_again
+from etl.pipeline import decide, decisions, rebatch
+from etl.pipeline.build import build_landing, judge_again
 from etl.pipeline.context import Context
 from etl.pipeline.deliver import load
 from etl.store import Request
@@ -51,10 +52,10 @@ def _gross(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def ask(context: Context, action: str, subject: str, by: str, reason: str) -> Facts:
-    """Request an action on a report (release, discard), a held file (release) or a batch (redeliver); out: the request.
+    """Request an action on a report (release, discard, reverse), a held file (release) or a batch (redeliver).
 
-    Raises ConfigurationError NOT_FOUND when nothing waits under that name, PermanentError NOT_DECIDABLE when it cannot
-    be decided by people.
+    Out: the request. Raises ConfigurationError NOT_FOUND when there is nothing under that name, PermanentError
+    NOT_DECIDABLE when it cannot be decided by people.
     """
     facts = FACTS[action](context, subject)
     return dataclasses.asdict(context.store.ask(action, context.feed_id, subject, facts, by, reason))
@@ -97,11 +98,7 @@ def _release_facts(context: Context, subject: str) -> Facts:
 def _discard_facts(context: Context, subject: str) -> Facts:
     rows, facts = _waiting(context, subject)
     codes = sorted(set(rows["code"]))
-    return {**facts, "codes": codes, "versions": sorted(map(list, set(_keys(rows))))}
-
-
-def _keys(rows: pd.DataFrame) -> list[tuple[str, ...]]:
-    return list(rows[model.REPORT_KEY].itertuples(index=False, name=None))
+    return {**facts, "codes": codes, "versions": sorted(map(list, set(_rows(rows, model.REPORT_KEY))))}
 
 
 def _waiting(context: Context, report_id: str) -> tuple[pd.DataFrame, Facts]:
@@ -136,8 +133,67 @@ def _redeliver_facts(context: Context, batch_id: str) -> Facts:
     return {"sha256": batch.sha256, "journals": batch.journals, "debit": debit, "published_at": batch.published_at}
 
 
+def _reverse_facts(context: Context, subject: str) -> Facts:
+    """The newest version of a report that is booked, its gross, and the journals that would be taken back."""
+    rows = _told(context, subject)
+    booked = _booked(context, subject, rows)
+    company, report_id = str(booked["company"].iat[0]), str(booked["report_id"].iat[0])
+    journals = versions.standing(decide.journals_of(context, [report_id]))
+    journals = journals[(journals["claim_company"] == company) & (journals["claim_report"] == report_id)]
+    for key, state in _rows(journals[journals["standing"] == versions.UNSETTLED], ["journal_key", "state"]):
+        raise _not_decidable(subject, f"journal {key} is {state}: ask again when the ERP has posted or refused it")
+    posted = journals[journals["standing"] == versions.LIVE]
+    if posted.empty:
+        raise _not_decidable(subject, "the ERP has posted no journal of it, so there is nothing to take back")
+    answers = context.store.members(keys=posted["journal_key"].tolist())
+    answers = answers[answers["state"] == "posted"]
+    document = dict(zip(answers["journal_key"], answers["erp_document"], strict=True))
+    taken = [[key, day, document[key]] for key, day in _rows(posted, ["journal_key", "posting_date"])]
+    newest = max(zip(versions.ranks(rows["report_version"]), rows["seq"], rows["report_version"], strict=True))[-1]
+    return {"version": [company, report_id, newest], "gross": _gross(booked), "journals": sorted(taken)}
+
+
+def _told(context: Context, subject: str) -> pd.DataFrame:
+    """The outcomes of the versions of a report that say something of it, with `seq`; `subject` is ID or COMPANY/ID."""
+    rows, company = context.store.outcomes(report_id=subject), ""
+    if rows.empty and "/" in subject:
+        company, _, report_id = subject.partition("/")
+        rows = context.store.outcomes(report_id=report_id)
+    rows = rows[rows["source_system"] == context.bundle.source_system]
+    rows = rows[rows["company"] == company] if company else rows
+    if rows.empty:
+        raise ConfigurationError("NOT_FOUND", field="report", value=subject)
+    seq = [context.store.landing(*where).seq for where in _rows(rows, ["feed_id", "landing_sha256"])]
+    known = rows.assign(seq=np.array(seq, dtype=np.int64))
+    return versions.told(known[known["outcome"].isin([model.ACCEPTED, model.WITHDRAWN, model.DUPLICATE])])
+
+
+def _booked(context: Context, subject: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The outcomes of the accepted version of a report that counts, a row per currency."""
+    now = versions.current(rows)
+    if now.empty:
+        raise _not_decidable(subject, "nothing of it was ever booked; while it waits, `claimpost discard` gives it up")
+    if len(now) > 1:
+        raise _not_decidable(subject, f"it is booked for {', '.join(now['company'])}: say COMPANY/{subject}")
+    if now["outcome"].iat[0] == model.WITHDRAWN:
+        raise _not_decidable(subject, "it is taken back already, or on its way: see `claimpost show report`")
+    key = [*model.REPORT_KEY, "outcome"]
+    mine = rows.merge(now[key], on=key, validate="m:1")
+    if mine["feed_id"].iat[0] != context.feed_id:
+        raise _not_decidable(subject, f"feed {mine['feed_id'].iat[0]} booked it: ask there")
+    return mine
+
+
+def _rows(frame: pd.DataFrame, columns: list[str]) -> list[tuple[str, ...]]:
+    return list(frame[columns].itertuples(index=False, name=None))
+
+
+def _not_decidable(subject: str, detail: str) -> PermanentError:
+    return PermanentError("NOT_DECIDABLE", field="report", value=subject, detail=detail)
+
+
 FACTS: Final[Mapping[str, Callable[[Context, str], Facts]]] = {
-    "release": _release_facts, "discard": _discard_facts, "redeliver": _redeliver_facts,
+    "release": _release_facts, "discard": _discard_facts, "redeliver": _redeliver_facts, "reverse": _reverse_facts,
 }  # fmt: skip
 
 
@@ -163,6 +219,15 @@ def _deliver(context: Context, request: Request) -> None:
     load(context, request.subject)
 
 
+def _take_back(context: Context, request: Request) -> None:
+    """Land the decision and build it; the next run delivers the reversals."""
+    decisions.land(context)
+    for sha256, made in decisions.made(context).items():
+        landing = context.store.landing(context.feed_id, sha256)
+        if made.id == request.id and landing.state == "landed":
+            build_landing(context, landing)
+
+
 EFFECTS: Final[Mapping[str, Callable[[Context, Request], None]]] = {
-    "release": _judge, "discard": _judge, "redeliver": _deliver,
+    "release": _judge, "discard": _judge, "redeliver": _deliver, "reverse": _take_back,
 }  # fmt: skip

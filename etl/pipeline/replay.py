@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +12,8 @@ import pandas as pd
 
 from etl import formats, mapping, model, money, reversal
 from etl.errors import FileRejected
-from etl.pipeline import booking, cases
-from etl.pipeline.context import Context
-from etl.pipeline.extract import LANDING
+from etl.pipeline import booking, cases, decisions
+from etl.pipeline.context import LANDING, Context
 from etl.store import Landing
 
 KEY: Final = ["company", "report_id", "report_version", "currency", "purpose"]
@@ -68,20 +68,29 @@ class _Books:
         self.sealed += booked.sealed
 
 
-def replayed(
-    context: Context, folder: Path, bundle: mapping.Bundle
-) -> Iterator[tuple[Landing, formats.RawFile, booking.Booking]]:
+@dataclass(frozen=True)
+class Replayed:
+    """A landing judged and booked again, by the bundle that reads it."""
+
+    landing: Landing
+    bundle: mapping.Bundle
+    raw: formats.RawFile
+    booked: booking.Booking
+
+
+def replayed(context: Context, folder: Path, bundle: mapping.Bundle) -> Iterator[Replayed]:
     """Every built landing judged and booked again by a mapping, in order; a file that it cannot read is left out."""
-    past = _Books()
+    past, own = _Books(), decisions.made(context)
     for landing in context.store.landings(context.feed_id, ("built",)):
         content = (context.home / LANDING / landing.sha256).read_bytes()
+        reader = decisions.reader(bundle) if landing.sha256 in own else bundle
         try:
-            raw = booking.read(bundle, content, landing.name)
+            raw = booking.read(reader, content, landing.name)
         except FileRejected:
             continue
-        booked = booking.book(bundle, raw, landing.name, past.before(landing.seq), folder / "tables")
+        booked = booking.book(reader, raw, landing.name, past.before(landing.seq), folder / "tables")
         past.add(booked, landing.seq)
-        yield landing, raw, booked
+        yield Replayed(landing, reader, raw, booked)
 
 
 Net = tuple[tuple[str, int], ...]
@@ -92,8 +101,8 @@ Document = tuple[str, ...]
 def _made(context: Context, folder: Path, period: str) -> dict[Document, Journal]:
     """The journals of all landed files by document: as people read them, and the net of each line by account."""
     out: dict[Document, Journal] = {}
-    for _, _, booked in replayed(context, folder, mapping.load(folder, context.feed_id)):
-        for sealed in booked.sealed:
+    for one in replayed(context, folder, mapping.load(folder, context.feed_id)):
+        for sealed in one.booked.sealed:
             if period in ("", sealed.batch.period):
                 out |= dict(_journals(sealed))
     return out

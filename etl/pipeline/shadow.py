@@ -108,12 +108,12 @@ class _Made:
 
 def _replayed(context: Context) -> Iterator[_Made]:
     """Every built landing judged, mapped and rendered again, in order, as a dry run would."""
-    for landing, raw, booked in replay.replayed(context, context.settings.mappings, context.bundle):
-        names = booking.name_parts(context.bundle, landing.name)
-        invoices = clean.clean(raw, context.bundle.source, names).lines[["source_row", "invoice_no"]]
-        sealed = booked.sealed
+    for one in replay.replayed(context, context.settings.mappings, context.bundle):
+        names = booking.name_parts(one.bundle, one.landing.name)
+        invoices = clean.clean(one.raw, one.bundle.source, names).lines[["source_row", "invoice_no"]]
+        sealed = one.booked.sealed
         yield _Made(
-            booked, _all(model.JOURNAL_COLUMNS, [one.headers for one in sealed]),
+            one.booked, _all(model.JOURNAL_COLUMNS, [one.headers for one in sealed]),
             _all(model.JOURNAL_LINE_COLUMNS, [one.lines for one in sealed]),
             _all(model.LINEAGE_COLUMNS, [one.lineage for one in sealed]), invoices.drop_duplicates("source_row"),
         )  # fmt: skip

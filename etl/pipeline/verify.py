@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +14,7 @@ import pyarrow.parquet as pq
 
 from etl import erp, render, transport
 from etl.errors import CATALOGUE, text
-from etl.pipeline.context import Context, now
-from etl.pipeline.extract import LANDING
+from etl.pipeline.context import LANDING, Context, now
 from etl.reconcile import invariants
 from etl.store import Head, Store
 
@@ -46,6 +47,24 @@ def verify(context: Context, anchors: Iterable[Path] = ()) -> dict[str, Any]:
     return {
         "feed": context.feed_id, "checked": checked, "sound": sound, "head": f"{head.seq} {head.h}",
         "findings": findings,
+    }  # fmt: skip
+
+
+def verified(context: Context) -> dict[str, Any]:
+    """`verify`, its result kept as reports/<feed>/verify.json beside the reconciliation's report.
+
+    Out: "sound"; "findings", a sentence each; "by_code", how many of each severity and code; "report_file".
+    """
+    result = verify(context)
+    path = context.home / "reports" / context.feed_id / "verify.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    part.write_text(json.dumps({**result, "at": now()}, ensure_ascii=False, indent=1), "utf-8")
+    part.replace(path)
+    told = [f"{one['severity']} {one['code']}" for one in result["findings"]]
+    return {
+        "sound": result["sound"], "findings": [f"{one['severity']} {one['reason']}" for one in result["findings"]],
+        "by_code": {code: told.count(code) for code in sorted(set(told))}, "report_file": str(path),
     }  # fmt: skip
 
 

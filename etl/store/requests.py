@@ -18,11 +18,15 @@ from etl.store import tables as t
 
 ACTIONS: Final = ("release", "redeliver", "reverse", "discard")
 VALID_HOURS: Final = 24  # after that what was shown is old: ask again
+_ANSWER: Final = {"approved_by": "approved_by", "approved_at": "at", "agreed": "reason"}  # of an approval
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: `facts` is what the requester was shown, `sha256` its digest; approved_by "" while it waits."""
+    """One request: `facts` is what the requester was shown, `sha256` its digest; approved_by "" while it waits.
+
+    approved_at and agreed are when and why the second person said yes.
+    """
 
     id: int
     action: str
@@ -34,6 +38,8 @@ class Request:
     reason: str
     at: str
     approved_by: str
+    approved_at: str
+    agreed: str
 
 
 def ask(
@@ -89,9 +95,10 @@ def requests(
 
 
 def _read(connection: Connection, *where: Any) -> list[Request]:
-    names = [t.request.c[n] for n in Request.__dataclass_fields__ if n != "approved_by"]
+    asked = [t.request.c[n] for n in Request.__dataclass_fields__ if n not in _ANSWER]
+    answer = [func.coalesce(t.approval.c[column], "").label(name) for name, column in _ANSWER.items()]
     join = t.approval.c.request_id == t.request.c.id
-    statement = select(*names, func.coalesce(t.approval.c.approved_by, "").label("approved_by"))
+    statement = select(*asked, *answer)
     statement = statement.select_from(t.request.outerjoin(t.approval, join)).where(*where).order_by(t.request.c.id)
     return [Request(**{**row, "facts": json.loads(row["facts"])}) for row in connection.execute(statement).mappings()]
 

@@ -3,13 +3,13 @@
 What goes over them is not known here: etl.sources, etl.erp and etl.store decide that.
 """
 
-from etl.transport.connections import Connection, connection, use_resolver
+from etl.transport.connections import HTTP, Connection, connection, use_resolver
 from etl.transport.databases import engine, explain, insert_frame, is_repeated, read_texts, writing
 from etl.transport.failpoints import failpoint
 from etl.transport.files import FileInfo, Folder, LocalFolder, sync
 from etl.transport.open import folder
 
 __all__ = [
-    "Connection", "FileInfo", "Folder", "LocalFolder", "connection", "engine", "explain",
+    "HTTP", "Connection", "FileInfo", "Folder", "LocalFolder", "connection", "engine", "explain",
     "failpoint", "folder", "insert_frame", "is_repeated", "read_texts", "sync", "use_resolver", "writing",
 ]  # fmt: skip

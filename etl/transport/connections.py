@@ -15,9 +15,9 @@ from sqlalchemy.exc import ArgumentError
 
 from etl.errors import ConfigurationError
 
-FOLDER, SFTP, DATABASE = "folder", "sftp", "database"
+FOLDER, SFTP, DATABASE, HTTP = "folder", "sftp", "database", "web server"
 # Airflow's connection type or a URL's scheme -> what we open; databases with the driver we ship.
-_KINDS: Final = {"file": FOLDER, "fs": FOLDER, "sftp": SFTP, "ssh": SFTP}
+_KINDS: Final = {"file": FOLDER, "fs": FOLDER, "sftp": SFTP, "ssh": SFTP, "http": HTTP, "https": HTTP}
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql", "sqlite": "sqlite",
@@ -26,7 +26,10 @@ _DRIVERS: Final = {
 
 @dataclass(frozen=True)
 class Connection:
-    """Where a folder, an SFTP server or a database is, and how to get in; secrets stay out of its text form."""
+    """Where a folder, an SFTP server, a database or a web server is, and how to get in.
+
+    Secrets stay out of its text form. url: a database's with login and password, a web server's without.
+    """
 
     conn_id: str
     kind: str
@@ -122,6 +125,9 @@ def _from_fields(conn_id: str, fields: Mapping[str, Any]) -> Connection:
         return Connection(conn_id, DATABASE, url=url.render_as_string(hide_password=False))
     if kind not in _KINDS:
         raise _unusable(conn_id, f"type {kind!r} is none of {', '.join(sorted({*_KINDS, *_DRIVERS}))}")
+    if _KINDS[kind] == HTTP:
+        address = _address(kind, host, port, schema, str(fields.get("path") or ""))
+        return Connection(conn_id, HTTP, host, port, login, password, extra=extra, url=address)
     path = str(extra.get("path") or fields.get("path") or schema).removesuffix("/")
     return Connection(conn_id, _KINDS[kind], host, port, login, password, path, extra)
 
@@ -146,6 +152,17 @@ def _database_fields(
     return URL.create(
         _DRIVERS[kind], login or None, password or None, host or None, port or None, schema or None, query
     )
+
+
+def _address(kind: str, host: str, port: int, schema: str, path: str) -> str:
+    """The address of a web server; Airflow keeps https in the schema, as the path of a URI, or before the host."""
+    scheme, path = schema or kind, path.rstrip("/")
+    if path in ("/http", "/https"):
+        scheme, path = path[1:], ""
+    if "://" in host:
+        scheme, _, host = host.rstrip("/").partition("://")
+    host = f"[{host}]" if host.count(":") > 1 else host
+    return f"{scheme}://{host}" + (f":{port}" if port else "") + path
 
 
 def database_url(conn_id: str, text: str) -> str:

@@ -20,7 +20,7 @@ def folder(connection: Connection, path: str = "") -> Folder:
 
         return SftpFolder(connection, path)
     if connection.kind != FOLDER:
-        raise _unusable(connection, "is a database, not a folder")
+        raise _unusable(connection, f"is a {connection.kind}, not a folder")
     if not connection.path:
         raise _unusable(connection, "names no path")
     root = Path(connection.path).absolute() / path

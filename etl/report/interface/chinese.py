@@ -142,6 +142,7 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "NOT_FOUND": ("控制库中没有此标识。", "检查标识；`claimpost status` 列出全部批次。"),
     # --- delivery
+    "NO_RUN": ("Airflow 中没有这个 DAG 或运行。", "在 Airflow 中核对编号，并确认其 DAG 处理器已读取该接口。"),
     "SHADOW_BATCH": ("接口处于并行试运行，批次不交付。", "用 `claimpost shadow` 比较；签字放行后接口才会交付。"),
     "CONTENT_CHANGED": (
         "目标系统已有同一标识的不同内容。",
@@ -181,6 +182,7 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
         "这是 claimpost 的缺陷，未交付任何内容。保留落地文件夹并报告。",
     ),
     "NOT_REACHED": ("对方无响应。", "重新运行；查看对方系统的状态页。"),
+    "RUN_OPEN": ("DAG 运行尚未结束。", "在 Airflow 中查看该运行，然后重新执行命令。"),
     "TARGET_BUSY": ("目标被他人锁定。", "重新运行。"),
     # --- reconciliation
     "MISSING_IN_ERP": ("已送达，但 ERP 中没有。", "询问 ERP；未经询问不要重发。"),
