@@ -233,6 +233,8 @@ _ROWS: Final = (
      "Stop. Find out who changed the file; restore it from a backup, by its sha256."),
     ("AUDIT_BROKEN", BREAK, "{value}: {detail}.", _OPS,
      "Stop. Somebody changed the store by hand, or it was restored; compare with a backup, see docs/operations.md, verify."),
+    ("FILE_DIFFERS", BREAK, "The sealed file of batch {value} does not hold its journals: {detail}.", _OPS,
+     "Stop; do not let the ERP import it. Somebody changed the file, or it is a defect of claimpost: report it."),
     ("BATCH_GAP", BREAK, "Batches of {value} do not follow each other: {detail}.", _OPS,
      "Stop. A batch was removed from the store, or the store was restored; see docs/operations.md, conflicts."),
     ("MANIFEST_DIFFERS", BREAK, "Batch {value} at the target is not the sealed one: {detail}.", _OPS,
@@ -388,7 +390,7 @@ _CAUSED: Final = {
     "erp_hand": "CONTENT_CHANGED LEDGER_BEHIND_TARGET MISSING_IN_SOURCE DUPLICATE_IN_ERP AMOUNT_DIFFERS "
     "ACCOUNT_DIFFERS CURRENCY_DIFFERS PERIOD_SHIFTED DATE_DIFFERS COMPANY_DIFFERS ERP_REVERSAL",
     "defect": "CONSERVATION SOURCE_DIFFERS REVERSAL_DIFFERS ERP_UNBALANCED",
-    "our_hand": "ARCHIVE_ALTERED AUDIT_BROKEN BATCH_GAP MANIFEST_DIFFERS",
+    "our_hand": "ARCHIVE_ALTERED FILE_DIFFERS AUDIT_BROKEN BATCH_GAP MANIFEST_DIFFERS",
     "legacy": "ONLY_OURS ONLY_LEGACY LEGACY_TWICE LEGACY_COMPANY LEGACY_PERIOD LEGACY_DATE LEGACY_CURRENCY "
     "LEGACY_DIMENSION LEGACY_ACCOUNT LEGACY_SIGN LEGACY_SPLIT LEGACY_ROUNDING LEGACY_AMOUNT",
 }

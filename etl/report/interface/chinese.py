@@ -159,6 +159,10 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
         "审计链不再成立。",
         "停止。有人手工改动了控制库，或控制库被恢复；与备份比较，见 docs/operations.md 的 verify 一节。",
     ),
+    "FILE_DIFFERS": (
+        "批次的封存文件与其凭证不一致。",
+        "停止，不要让 ERP 导入。文件被人改动，或为 claimpost 的缺陷：请报告。",
+    ),
     "BATCH_GAP": ("批次序号不连续。", "停止。控制库中缺少批次，或控制库被恢复；见 docs/operations.md 的冲突一节。"),
     "MANIFEST_DIFFERS": ("目标处的批次与封存的不同。", "停止。查明谁改动了目标的行；不再发送。"),
     "REVERSAL_DIFFERS": ("凭证与其冲销不能抵消。", "这是 claimpost 的缺陷：请报告。"),
