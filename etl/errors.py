@@ -209,6 +209,14 @@ _ROWS: Final = (
      "Correct what the ERP names there, then `claimpost release --journal`; the old batch must not be imported again."),
     ("SEQUENCE_GAP", BREAK, "The source counts its files up, and number {value} never came: it lies between {detail}.", _SOURCE,
      "Have the missing file delivered; if there never was one, name its number under source.sequence.accepted of the feed."),
+    ("NOT_LANDED", BREAK, "The source lists {value} as approved; {detail} here.", _SOURCE,
+     "Have it delivered; it waits in no file and no quarantine here."),
+    ("LIST_DIFFERS", BREAK, "What landed comes to {detail}, the source's list says {value}.", _SOURCE,
+     "Ask which is right; a corrected report must come as a new version."),
+    ("NOT_LISTED", BREAK, "Report {value} is booked here, but is not in the source's list of approved reports.", _SOURCE,
+     "Ask whether it was withdrawn; then have it delivered in that state."),
+    ("LIST_UNREADABLE", BREAK, "The source's list at {value} cannot be used: {detail}.", _SOURCE,
+     "Have the list delivered as agreed, or correct source.list of the feed; until then nobody sees what never came."),
     ("MISSING_IN_SOURCE", BREAK, "The ERP holds a journal with our mark that we never made.", _OPS,
      "Find out who entered it."),
     ("DUPLICATE_IN_ERP", BREAK, "The ERP holds the journal more than once.", _FINANCE, "Reverse the extra one in the ERP."),
@@ -229,6 +237,8 @@ _ROWS: Final = (
      "Stop. Find out who changed the file; restore it from a backup, by its sha256."),
     ("AUDIT_BROKEN", BREAK, "{value}: {detail}.", _OPS,
      "Stop. Somebody changed the store by hand, or it was restored; compare with a backup, see docs/operations.md, verify."),
+    ("FILE_DIFFERS", BREAK, "The sealed file of batch {value} does not hold its journals: {detail}.", _OPS,
+     "Stop; do not let the ERP import it. Somebody changed the file, or it is a defect of claimpost: report it."),
     ("BATCH_GAP", BREAK, "Batches of {value} do not follow each other: {detail}.", _OPS,
      "Stop. A batch was removed from the store, or the store was restored; see docs/operations.md, conflicts."),
     ("MANIFEST_DIFFERS", BREAK, "Batch {value} at the target is not the sealed one: {detail}.", _OPS,
@@ -360,12 +370,12 @@ CAUSES: Final = {
 }
 _CAUSED: Final = {
     "transfer": "EMPTY ENCODING NUL LINE_END COMPRESSION SIDECAR INCOMPLETE SYNTAX FIELD_COUNT QUOTING RECORD_COUNT "
-    "BLANK_LINE CONTROL_TOTAL SEQUENCE_GAP",
+    "BLANK_LINE CONTROL_TOTAL SEQUENCE_GAP NOT_LANDED LIST_UNREADABLE",
     "export": "SIZE CONTENT_TYPE HEADER UNKNOWN_COLUMN TYPE RECORD_MARK CODE LENGTH CONTROL_CHARACTER UNICODE INTEGER "
     "UNIDENTIFIED REPORT_HEADER LINE_REPEATED STATUS SUM",
     "claim": "MISSING MONEY PRECISION RANGE ZERO NEGATIVE CURRENCY TAX TAX_RATE SPLIT REPORT_TOTAL DATE DATE_RANGE DATE_ORDER "
     "RATE_VALUE",
-    "version": "CONFLICT REVISION INVOICE_REPEATED",
+    "version": "CONFLICT REVISION INVOICE_REPEATED LIST_DIFFERS NOT_LISTED",
     "policy": "POLICY APPROVAL SOD VOLUME FOUR_EYES NOT_DECIDABLE REQUEST_STALE",
     "reference": "RATE MAPPING_GAP SUSPENSE_LIMIT REFERENCE PERIOD_CLOSED COMPANY COMPANY_LEFT ROUNDING_LIMIT ROUNDING_PERIOD "
     "TABLE QUARANTINE_OLD",
@@ -385,7 +395,7 @@ _CAUSED: Final = {
     "erp_hand": "CONTENT_CHANGED LEDGER_BEHIND_TARGET MISSING_IN_SOURCE DUPLICATE_IN_ERP AMOUNT_DIFFERS "
     "ACCOUNT_DIFFERS CURRENCY_DIFFERS PERIOD_SHIFTED DATE_DIFFERS COMPANY_DIFFERS ERP_REVERSAL",
     "defect": "CONSERVATION SOURCE_DIFFERS REVERSAL_DIFFERS ERP_UNBALANCED",
-    "our_hand": "ARCHIVE_ALTERED AUDIT_BROKEN BATCH_GAP MANIFEST_DIFFERS",
+    "our_hand": "ARCHIVE_ALTERED FILE_DIFFERS AUDIT_BROKEN BATCH_GAP MANIFEST_DIFFERS",
     "legacy": "ONLY_OURS ONLY_LEGACY LEGACY_TWICE LEGACY_COMPANY LEGACY_PERIOD LEGACY_DATE LEGACY_CURRENCY "
     "LEGACY_DIMENSION LEGACY_ACCOUNT LEGACY_SIGN LEGACY_SPLIT LEGACY_ROUNDING LEGACY_AMOUNT",
 }

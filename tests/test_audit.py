@@ -46,6 +46,20 @@ def test_a_chain_that_nobody_touched_has_no_flaw(store: Store) -> None:
     assert ["sealed", "delivery"] == history["event"].tolist()
 
 
+def test_the_anchor_of_an_empty_chain_is_none(tmp_path: Path) -> None:
+    empty = Store.open(f"sqlite:///{tmp_path}/empty.db")
+
+    assert [] == empty.audit_flaws([empty.audit_head()])
+    empty.close()
+
+
+def test_every_anchor_of_an_event_counts(store: Store) -> None:
+    """A chain that was cut, written anew and anchored again has two for one event."""
+    head = store.audit_head()
+
+    assert 1 == len(store.audit_flaws([audit.Head(head.seq, "f" * 64), head]))
+
+
 LANDED = f"{FEED}/{LANDING}"
 TAMPERED = {
     "edit": (["UPDATE audit SET detail = 'nothing' WHERE seq = 2"], ["event 2: was altered"]),

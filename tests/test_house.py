@@ -30,7 +30,7 @@ LAYERS = (
         "etl.versions",
     ),
     ("etl.transport",),
-    ("etl.sources", "etl.erp", "etl.store", "etl.airflow_api", "validations.checkpoints"),
+    ("etl.sources", "etl.lists", "etl.erp", "etl.store", "etl.airflow_api", "validations.checkpoints"),
     ("etl.pipeline", "etl.rerun"),
     ("etl.console", "etl.airflow_tasks", "sandbox.airflow_home"),
     ("etl.cli_operations",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -123,6 +124,18 @@ def test_what_was_altered_is_found(home: Path, way: str) -> None:
     change(home)
 
     assert any(line.startswith(expected) for line in found())
+
+
+def test_a_sealed_file_that_was_altered_with_its_sha256_does_not_hold_its_journals(home: Path) -> None:
+    """As whoever owns both the folder and the store could do it."""
+    path = sealed(home)
+    path.write_bytes(path.read_bytes().replace(b"45.00", b"54.00"))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    with sqlite3.connect(home / "store.db") as store:
+        store.execute("UPDATE batch SET sha256 = ? WHERE folder = ?", (sha256, path.parent.name))
+
+    assert ["S1 I11 FILE_DIFFERS"] == [line[:19] for line in found() if "I11" in line]
+    assert not [line for line in found() if "ARCHIVE_ALTERED" in line]
 
 
 def test_a_chain_that_was_cut_is_found_by_an_anchor_kept_elsewhere(home: Path, tmp_path: Path) -> None:

@@ -192,6 +192,42 @@ def test_a_restored_store_sends_no_file_again_that_the_erp_has_answered(opened: 
     assert (1, 1, 0, 0) == (first["posted"], again["posted"], again["breaks"], pipeline.exit_code(again))
 
 
+JP, CN = {"Company": "JP01", "Currency": "JPY", "Tax": "0"}, {"Company": "CN01"}
+
+
+@pytest.mark.parametrize("company", [JP, CN], ids=["drop", "table"])
+def test_a_restored_store_corrects_nothing_that_it_does_not_know(
+    opened: Home, tmp_path: Path, company: dict[str, str]
+) -> None:
+    """It would book the new version beside the old one, which it forgot."""
+    pipeline.run(opened("sample"), deliver(tmp_path / "first", [claim(Amount="1200", **company)]))
+    (tmp_path / "home/store.db").unlink()
+
+    with pytest.raises(PermanentError, match="LEDGER_BEHIND_TARGET"):
+        pipeline.run(opened("sample"), deliver(tmp_path / "second", [claim(Version="2", Amount="1300", **company)]))
+
+
+@pytest.mark.parametrize("company", [JP, CN], ids=["drop", "table"])
+def test_a_restored_store_finds_its_way_back_when_everything_is_sent_again(
+    opened: Home, tmp_path: Path, company: dict[str, str]
+) -> None:
+    """The correction's batch is made after the first one's answer; until then the target is ahead of the store."""
+    files = [
+        deliver(tmp_path / str(n), [claim(Version=str(n), Amount=f"1{n}00", **company)], f"expenses_2026-02_00{n}.csv")
+        for n in (1, 2)
+    ]
+    for file in files:
+        before = pipeline.run(opened("sample"), file)
+    (tmp_path / "home/store.db").unlink()
+    for file in files:
+        shutil.copy(file, tmp_path)
+    pipeline.run(opened("sample"), tmp_path)
+    after = pipeline.run(opened("sample"), tmp_path)
+
+    assert (0, 0) == (before["breaks"], after["breaks"])
+    assert (True, True) == (before["explained"], after["explained"])
+
+
 def test_a_sealed_batch_folder_stays_where_it_is_when_a_second_attempt_seals_it(opened: Home, tmp_path: Path) -> None:
     """A kill between taking it away and putting an equal one there would lose what is recorded."""
     deliver(tmp_path / "delivery", [claim(Report_ID="R1")])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -88,6 +88,21 @@ def _promote(session: Folder, token: str, name: str) -> None:
         session.posix_rename(token, name)
     except FileNotFoundError:
         return  # renamed before: a token can be renamed only once
+
+
+def received(session: Folder, profile: Mapping[str, Any], beginnings: Sequence[str]) -> set[str]:
+    """The batches whose id begins so and that left a trace in the drop: a file there or taken, or an answer."""
+    ack = profile["acknowledge"]
+    answer = ack.get("answer") or f"{ACKNOWLEDGEMENTS}/{ack['acknowledgements']}"
+    found = set()
+    for template in (profile["file"], f"{TAKEN}/{profile['file']}", answer):
+        folder, _, name = template.rpartition("/")
+        before, _, after = name.partition("{batch_id}")
+        for info in session.files(folder):
+            batch_id = info.name.removeprefix(before).removesuffix(after)
+            if info.name == f"{before}{batch_id}{after}" and batch_id.startswith(tuple(beginnings)):
+                found.add(batch_id)
+    return found
 
 
 # --- answers

@@ -10,14 +10,14 @@ import pandas as pd
 
 from etl import mapping, model
 from etl.journal import accrual, headers, lines, split
-from etl.journal.batches import JOURNALS_PER_BATCH_MAX, JOURNALS_PER_BATCH_USUAL, Batch, again, batches
+from etl.journal.batches import JOURNALS_PER_BATCH_MAX, JOURNALS_PER_BATCH_USUAL, Batch, again, batches, beginning
 from etl.journal.headers import is_grouped
 from etl.journal.lines import content_hashes, only
 from etl.journal.result import Journals
 
 __all__ = [
-    "JOURNALS_PER_BATCH_MAX", "JOURNALS_PER_BATCH_USUAL", "Batch", "Journals", "again", "batches", "build",
-    "content_hashes", "only",
+    "JOURNALS_PER_BATCH_MAX", "JOURNALS_PER_BATCH_USUAL", "Batch", "Journals", "again", "batches", "beginning",
+    "build", "content_hashes", "only",
 ]  # fmt: skip
 
 

@@ -75,6 +75,14 @@ def _batch(
     )
     parts = [entry["target"], *([f"again {times}"] if times else []), *members.to_pylist()]
     whole = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    words = [bundle.feed_id[:12], company[:10], period, entry["target"][:6], whole[:8]]
-    batch_id = "-".join("".join(c if c.isalnum() else "-" for c in word) for word in words).upper()
+    batch_id = beginning(bundle.feed_id, company) + _named(period, entry["target"][:6], whole[:8])
     return Batch(batch_id, int(whole[:12], 16) % 10**15 + 1, company, period, entry["target"], rows)
+
+
+def beginning(feed_id: str, company: str) -> str:
+    """How the ids of all batches of a feed for the books of a company begin."""
+    return _named(feed_id[:12], company[:10]) + "-"
+
+
+def _named(*words: str) -> str:
+    return "-".join("".join(c if c.isalnum() else "-" for c in word) for word in words).upper()

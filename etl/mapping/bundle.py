@@ -133,6 +133,7 @@ class _Reading:
         }
         if source is not None:
             self.problems += checks.numbered_files(feed, source)
+            self.problems += checks.listed(feed)
         if source is not None and journal is not None:
             self.problems += checks.stated_rate(journal, source)
         periods = self.periods(feed)

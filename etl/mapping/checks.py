@@ -86,6 +86,21 @@ def numbered_files(feed: Document, source: Document) -> Problems:
             yield problem(feed, ("source", "sequence", "accepted", number), f"{text} ends before it begins")
 
 
+def listed(feed: Document) -> Problems:
+    """A list of approved reports that is in no place, or whose amounts nothing can be compared with."""
+    use = feed["source"].get("list", {"files": "", "columns": {}})
+    if ("files" in use) == ("table" in use):
+        yield problem(feed, ("source", "list"), "is either `files` of a folder or a `table` of a database")
+    if "table" in use and "connection" not in use:
+        yield problem(feed, ("source", "list"), "a table needs the `connection` of its database")
+    if "amount" in use["columns"] and "currency" not in use["columns"]:
+        yield problem(feed, ("source", "list", "columns"), "an amount needs its currency")
+    try:
+        re.compile(use.get("files", ""))
+    except re.error as error:
+        yield problem(feed, ("source", "list", "files"), f"no regular expression: {error}")
+
+
 def _is_zone(name: str) -> bool:
     try:
         ZoneInfo(name)

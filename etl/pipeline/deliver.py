@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from etl import erp, render, transport
+from etl import erp, journal, render, transport
 from etl.errors import ConflictError, PermanentError
 from etl.pipeline import lineage
 from etl.pipeline.context import Context, now
@@ -57,7 +57,7 @@ def _load_table(
 ) -> None:
     engine = transport.engine(context.connection(entry))
     try:
-        _check_ledger(context, batch.target, erp.manifest(engine, batch.target))
+        _check_ledger(context, batch, {row["batch_id"] for row in erp.manifest(engine, batch.target)})
         erp.deliver_table(engine, profile, batch, payload, now())
     finally:
         engine.dispose()
@@ -66,14 +66,17 @@ def _load_table(
     context.store.move_batch(batch.batch_id, "publishing", "published")
 
 
-def _check_ledger(context: Context, target: str, received: list[dict[str, Any]]) -> None:
-    """Refuse to deliver when the target holds batches the store never made: it was restored or is another one."""
-    known = {batch.batch_id for batch in context.store.batches(target=target)}
-    strange = [row["batch_id"] for row in received if row["batch_id"] not in known]
-    if strange:
-        raise PermanentError(
-            "LEDGER_BEHIND_TARGET", value=target, detail=f"batch {strange[0]} and {len(strange) - 1} more"
-        )
+def _check_ledger(context: Context, batch: Batch, received: set[str]) -> None:
+    """Refuse to deliver when the target holds batches the store never made: it was restored or is another one.
+
+    A batch that the target holds already is not delivered by loading it, only marked: so a restored store whose source
+    sends everything again finds its way back batch by batch.
+    """
+    known = {one.batch_id for one in context.store.batches(target=batch.target)}
+    strange = sorted(received - known)
+    if strange and batch.batch_id not in received:
+        detail = f"batch {strange[0]} and {len(strange) - 1} more"
+        raise PermanentError("LEDGER_BEHIND_TARGET", value=batch.target, detail=detail)
 
 
 def _load_file(
@@ -90,6 +93,9 @@ def _load_file(
             # The store is older than the drop, restored from a backup: what the ERP has answered is never sent again.
             context.store.acknowledge(batch.batch_id, answers)
             return
+        if batch.state == "sealed":
+            ours = [journal.beginning(context.feed_id, company) for company in entry["companies"]]
+            _check_ledger(context, batch, erp.received(session, profile, ours))
         erp.deliver_file(session, name, payload, batch, claim)
     context.store.move_batch(batch.batch_id, "publishing", "published")
 

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from etl import erp, model, money, refusals, report, transport
+from etl import erp, lists, model, money, refusals, report, transport
 from etl.pipeline.context import Context, now
 from etl.pipeline.inquire import records
 from etl.pipeline.mode import kept_back
 from etl.pipeline.summary import feed_summary
 from etl.pipeline.verify import anchor
-from etl.reconcile import DECIDED_COLUMNS, OUTCOME_COLUMNS, Reconciliation, claims, explained, gaps, shifts
+from etl.reconcile import DECIDED_COLUMNS, OUTCOME_COLUMNS, Listed, Reconciliation, claims, explained, gaps, shifts
 from etl.reconcile import reconcile as compare
 from etl.store import Batch
 from validations import schemas
@@ -75,6 +75,7 @@ def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period
         outcomes[OUTCOME_COLUMNS], expected, journals[model.JOURNAL_COLUMNS],
         pd.concat(lines or [empty], ignore_index=True),
         members, _erp_lines(context, journals, period), at, hours, [] if period else _missing(context),
+        _listed(context, period), _landed(context),
     )  # fmt: skip
 
 
@@ -85,6 +86,33 @@ def _missing(context: Context) -> list[tuple[str, str, str]]:
         return []
     came = context.store.landings(context.feed_id, ("built", "duplicate", "held"))
     return list(gaps((one.totals.get("control", {}).get(use["number"], "") for one in came), use.get("accepted", ())))
+
+
+def _landed(context: Context) -> pd.DataFrame:
+    """The outcomes of all files, in the order they came."""
+    seq = {one.sha256: one.seq for one in context.store.landings(context.feed_id)}
+    outcomes = context.store.outcomes(context.feed_id)
+    return outcomes.assign(seq=outcomes["landing_sha256"].map(seq)).sort_values("seq", kind="stable")[OUTCOME_COLUMNS]
+
+
+def _listed(context: Context, period: str) -> Listed | None:
+    """The source's own list, all of it or what it dates in a period; None where there is none to compare with."""
+    source = context.bundle.feed["source"]
+    declared = source.get("list")
+    if declared is None or (period and "date" not in declared["columns"]):
+        return None
+    place = declared if "connection" in declared else {**source, **declared}
+    if "table" in declared:
+        engine = transport.engine(context.connection(place))
+        try:
+            found = lists.from_table(engine, declared)
+        finally:
+            engine.dispose()
+    else:
+        with transport.folder(context.connection(place), place.get("path", "")) as session:
+            found = lists.from_folder(session, declared)
+    rows = found.rows[found.rows["date"].str.startswith(period)]
+    return Listed(rows, declared.get("whole") == "yes" and not period, found.faults)
 
 
 def _expected(context: Context, outcomes: pd.DataFrame, journals: pd.DataFrame, period: str) -> pd.DataFrame:

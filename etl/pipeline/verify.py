@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from etl import erp, render, transport
 from etl.errors import CATALOGUE, text
+from etl.pipeline import reread
 from etl.pipeline.context import LANDING, Context, now
 from etl.reconcile import invariants
 from etl.store import Head, Store
@@ -34,7 +35,7 @@ def verify(context: Context, anchors: Iterable[Path] = ()) -> dict[str, Any]:
     at = now()
     heads = [head for path in (context.home / ANCHORS, *anchors) for head in read_anchors(path)]
     found = [
-        *_archive(context), *_sealed(context), *_manifests(context), *_invariants(context, at),
+        *_archive(context), *_sealed(context), *_reread(context), *_manifests(context), *_invariants(context, at),
         *(("AUDIT_BROKEN", flaw.subject, flaw.detail) for flaw in context.store.audit_flaws(heads)),
     ]  # fmt: skip
     head = context.store.audit_head()
@@ -111,6 +112,23 @@ def _sealed(context: Context) -> Iterator[Finding]:
     for batch in context.store.batches(context.feed_id):
         name = render.file_name(context.profile(batch.target), batch.batch_id)
         yield from _file(context.batch_folder(batch.folder) / name, batch.sha256, batch.batch_id)
+
+
+def _reread(context: Context) -> Iterator[Finding]:
+    """I11: every sealed file holds its journals. What another mapping sealed is left out: its profile is not known."""
+    made = context.store.journals(context.feed_id)
+    members = context.store.members(feed_id=context.feed_id)
+    for batch in context.store.batches(context.feed_id):
+        keys = members.loc[members["batch_id"] == batch.batch_id, "journal_key"]
+        headers = made[made["journal_key"].isin(keys)]
+        folder, profile = context.batch_folder(batch.folder), context.profile(batch.target)
+        file, lines = folder / render.file_name(profile, batch.batch_id), folder / "lines.parquet"
+        current = set(headers["mapping_digest"]) == {context.bundle.digest}
+        if not current or not file.is_file() or not lines.is_file():
+            continue
+        flaws = reread.compare(profile, file.read_bytes(), headers, pq.read_table(lines).to_pandas())
+        if flaws:
+            yield "FILE_DIFFERS", batch.batch_id, "; ".join(flaws)
 
 
 def _file(path: Path, sha256: str, subject: str) -> Iterator[Finding]:

@@ -28,6 +28,8 @@ from etl.reconcile import breaks as find
 from etl.reconcile.book import Book, Flags, Ints, open_book, same_cell
 from etl.reconcile.breaks import BREAK_COLUMNS, CODES, KINDS, MEMBER_COLUMNS, OUTCOME_COLUMNS
 from etl.reconcile.claims import CLAIM_COLUMNS, DECIDED_COLUMNS, SHIFT_COLUMNS, claims, shifts
+from etl.reconcile.listed import LISTED_COLUMNS, Listed
+from etl.reconcile.listed import compare as against_list
 from etl.reconcile.sequence import gaps
 
 MATCHED: Final = "matched"
@@ -52,8 +54,8 @@ STAGES: Final = (
 )  # fmt: skip
 __all__ = [
     "BREAK_COLUMNS", "BUCKETS", "CLAIM_COLUMNS", "CODES", "DECIDED_COLUMNS", "DOCUMENT_COLUMNS", "EXPLAINED", "KINDS",
-    "MATCHED", "MEMBER_COLUMNS", "OUTCOME_COLUMNS", "SHIFT_COLUMNS", "STAGES", "TOTAL_COLUMNS", "Reconciliation",
-    "claims", "explained", "gaps", "reconcile", "shifts",
+    "LISTED_COLUMNS", "MATCHED", "MEMBER_COLUMNS", "OUTCOME_COLUMNS", "SHIFT_COLUMNS", "STAGES", "TOTAL_COLUMNS",
+    "Listed", "Reconciliation", "claims", "explained", "gaps", "reconcile", "shifts",
 ]  # fmt: skip
 
 
@@ -102,13 +104,16 @@ def reconcile(
     as_of: str,
     overdue_hours: int,
     missing: Sequence[tuple[str, str, str]] = (),
+    listed: Listed | None = None,
+    landed: pd.DataFrame | None = None,
 ) -> Reconciliation:
     """Compare landing receipts, journals and the ERP's lines as of one moment.
 
     In: OUTCOME_COLUMNS; CLAIM_COLUMNS, what must be booked; model.JOURNAL_COLUMNS; model.JOURNAL_LINE_COLUMNS;
     MEMBER_COLUMNS (a journal may have been in several batches, at most one of them not rejected);
-    model.ERP_LINE_COLUMNS; as_of in ISO UTC; `gaps` of the source's numbers. All of one scope: the journals of every
-    claim given. A void journal counts only where the ERP has it all the same.
+    model.ERP_LINE_COLUMNS; as_of in ISO UTC; `gaps` of the source's numbers; the source's own list,
+    and the outcomes of all that ever landed (else `outcomes`) to hold it against. The rest is of one scope: the
+    journals of every claim given. A void journal counts only where the ERP has it all the same.
     """
     void = set(members.loc[members["state"] == "void", "journal_key"]) - set(erp_lines["journal_key"])
     journals, journal_lines, members = (
@@ -122,6 +127,7 @@ def reconcile(
         find.conservation(outcomes), find.membership(book, members), find.source(book, expected),
         find.answer_breaks(book, answers, live), find.unknown_documents(book), find.duplicates(book),
         find.headers(book), find.currencies(book), find.amounts(book), find.sequence(missing),
+        against_list(listed, outcomes if landed is None else landed),
     ]  # fmt: skip
     found = pd.concat(parts, ignore_index=True)
     breaks = find.finish(found, as_of)

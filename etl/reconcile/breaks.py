@@ -19,6 +19,10 @@ from etl.reconcile.book import Book, Ints, at, positions, same_cell
 KINDS: Final[dict[str, tuple[str, str]]] = {
     "CONSERVATION": ("S1", "conservation"),
     "SEQUENCE_GAP": ("S1", "sequence gap"),
+    "NOT_LANDED": ("S2", "not landed"),
+    "LIST_DIFFERS": ("S2", "list differs"),
+    "LIST_UNREADABLE": ("S2", "list unreadable"),
+    "NOT_LISTED": ("S3", "not listed"),
     "DUPLICATE_IN_ERP": ("S1", "duplicate in ERP"),
     "MISSING_IN_SOURCE": ("S1", "missing in source"),
     "STATE_CONTRADICTED": ("S1", "state contradicted"),

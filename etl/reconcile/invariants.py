@@ -15,6 +15,7 @@ from etl.reconcile.breaks import moments
 
 # code -> (invariant, severity)
 CHECKS: Final = {
+    "FILE_DIFFERS": ("I11", "S1"),
     "BATCH_GAP": ("I14", "S1"),
     "REVERSAL_DIFFERS": ("I20", "S1"),
     "STUCK": ("I21", "S2"),

@@ -10,4 +10,6 @@ WHOLE: Final = os.environ.get("TORTURE", "") == "all"
 SEEDS: Final = int(os.environ.get("SEEDS", "200" if WHOLE else "6"))
 # Seconds that each of the eight sweeps over system calls may take; a slow machine tries fewer points.
 SECONDS: Final = float(os.environ.get("SECONDS", "300" if WHOLE else "5"))
-FIGURES: Final = ("kill points", "model states", "network cells", "seeds", "attempts")
+# Sequences of events that the state machine draws.
+MACHINES: Final = int(os.environ.get("MACHINES", "200" if WHOLE else "6"))
+FIGURES: Final = ("kill points", "model states", "network cells", "seeds", "attempts", "sequences")

@@ -160,6 +160,10 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
         "审计链不再成立。",
         "停止。有人手工改动了控制库，或控制库被恢复；与备份比较，见 docs/operations.md 的 verify 一节。",
     ),
+    "FILE_DIFFERS": (
+        "批次的封存文件与其凭证不一致。",
+        "停止，不要让 ERP 导入。文件被人改动，或为 claimpost 的缺陷：请报告。",
+    ),
     "BATCH_GAP": ("批次序号不连续。", "停止。控制库中缺少批次，或控制库被恢复；见 docs/operations.md 的冲突一节。"),
     "MANIFEST_DIFFERS": ("目标处的批次与封存的不同。", "停止。查明谁改动了目标的行；不再发送。"),
     "REVERSAL_DIFFERS": ("凭证与其冲销不能抵消。", "这是 claimpost 的缺陷：请报告。"),
@@ -195,6 +199,13 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "SEQUENCE_GAP": (
         "来源的文件编号不连续，缺少文件。",
         "请发送方补发缺少的文件；若该编号本无文件，在接口的 source.sequence.accepted 中列出。",
+    ),
+    "NOT_LANDED": ("来源清单列为已批准的报销单未送达。", "请来源系统补发；本方文件与隔离区中均没有。"),
+    "LIST_DIFFERS": ("送达金额与来源清单不同。", "询问何者正确；更正后的报销单须以新版本送达。"),
+    "NOT_LISTED": ("本方已记账的报销单不在来源的已批准清单中。", "询问是否已撤回；若是，请以该状态送达。"),
+    "LIST_UNREADABLE": (
+        "来源清单无法使用。",
+        "请按约定送达清单，或更正接口的 source.list；在此之前无法发现未送达的报销单。",
     ),
     "MISSING_IN_SOURCE": ("ERP 中有带我方标记而非我方生成的凭证。", "查明何人录入。"),
     "DUPLICATE_IN_ERP": ("ERP 中同一凭证出现多次。", "在 ERP 中冲销多余的一张。"),

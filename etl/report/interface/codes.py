@@ -83,6 +83,10 @@ def _is_long(bundle: Bundle) -> bool:
     return "split" not in bundle.journal and any("journal_lines_max" in one for one in bundle.targets.values())
 
 
+def _has_list(bundle: Bundle) -> bool:
+    return "list" in bundle.feed["source"]
+
+
 def _maps(ours: str) -> Option:
     """Whether a table of a target's ERP gives this code."""
     return lambda bundle: any(row.ours == ours for codes in bundle.codes.values() for row in codes.rows)
@@ -107,6 +111,10 @@ _NEEDS: Final[Mapping[str, Option]] = {
     "STATUS": lambda b: "states" in _checks(b),
     "TAX": lambda b: "tax" in _checks(b) or bool({"taxes", "tax_rate"} & set(b.journal)),
     "TAX_RATE": lambda b: "tax_rate_pct" in b.source["fields"],
+    "NOT_LANDED": _has_list,
+    "LIST_DIFFERS": lambda b: "amount" in b.feed["source"].get("list", {}).get("columns", {}),
+    "LIST_UNREADABLE": _has_list,
+    "NOT_LISTED": lambda b: b.feed["source"].get("list", {}).get("whole") == "yes",
     "SEQUENCE_GAP": lambda b: "sequence" in b.feed["source"],
     "SUM": _says("source", "sums"),
     "REPORT_TOTAL": lambda b: _checks(b).get("report_total") == "yes",

@@ -54,6 +54,8 @@ def _file(source: Mapping[str, Any], say: Words) -> Iterator[Row]:
     yield say("release"), say(source["release"])
     yield say("repeated"), say(f"repeated.{source.get('repeated_content', 'duplicate')}")
     yield say("sequence"), source.get("sequence", {}).get("number", "")
+    listed = source.get("list", {})
+    yield say("approved_list"), listed.get("files") or listed.get("table", "")
     yield say("files_max"), f"{int(source.get('files_per_run_max', _FILES_PER_RUN_MAX)):,}"
     yield say("wait"), say("minutes", count=source["wait_minutes"]) if "wait_minutes" in source else ""
 

@@ -98,6 +98,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "limit.rows": ("{count} rows", "{count} 行"),
     "limit.field_characters": ("{count} characters in a field", "每个字段 {count} 个字符"),
     "limit.depth": ("{count} levels of nesting", "嵌套 {count} 层"),
+    "approved_list": ("Approved reports are listed in", "已批准报销单的清单位于"),
     "sequence": ("Files are numbered without gaps by", "文件编号连续，编号取自"),
     "columns": ("Columns of the file", "文件的列"),
     "layouts": (
