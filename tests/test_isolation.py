@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +13,7 @@ import pytest
 from claims import Line, claim, deliver, ungated
 
 from etl import config, pipeline
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, TransientError
 from etl.pipeline import deliver as delivery
 from etl.pipeline import rebatch
 from sandbox.erp import drop, journal_import
@@ -171,3 +173,16 @@ def test_a_new_batch_without_an_answer_is_waited_for(batch_id: str, monkeypatch:
     assert {"posted": 0, "rejected": 0, "unknown": REPORTS, "strangers": 0} == waiting
     partly = rebatch.settle(opened(), batch_id)
     assert (3, 2) == (partly["posted"] + partly["rejected"], partly["unknown"])
+
+
+def test_a_batch_is_settled_by_several_at_once(batch_id: str) -> None:
+    def attempt(_: int) -> None:
+        with suppress(TransientError):
+            rebatch.settle(opened(), batch_id)
+
+    delivery.simulate(opened(), batch_id)
+    with ThreadPoolExecutor() as others:
+        list(others.map(attempt, range(4)))
+
+    assert {"posted": REPORTS - 1, "rejected": 1, "unknown": 0, "strangers": 0} == rebatch.settle(opened(), batch_id)
+    assert {"REJECTED_BY_ERP": 1} == pipeline.reconcile(opened())["by_code"]

@@ -31,7 +31,7 @@ def settle(context: Context, batch_id: str) -> dict[str, int]:
     """Read the ERP's answers to a batch; once it is answered whole, deliver what `isolate` makes of it, and so on.
 
     Out: as `acknowledge` counts, for the journals of this batch wherever they are by now. It may be called again at any
-    time, also beside itself: the new batches are the same, and each is delivered once.
+    time, also beside itself: a journal lives in one batch, and each batch is delivered once.
     """
     total, answered = _answers(context, batch_id, Counter())
     while answered:
