@@ -34,7 +34,7 @@ test: $(READY) lint ## everything CI runs: lint, all tests, coverage bars, what 
 SEEDS ?= 200
 SECONDS ?= 90
 torture: $(READY) ## kills at every step, races, spoiled lines, every interleaving; SEEDS=1000 SECONDS=600 does more
-	TORTURE=all SEEDS=$(SEEDS) SECONDS=$(SECONDS) $(PY) -m pytest -n $(JOBS) tests/torture
+	TORTURE=all SEEDS=$(SEEDS) SECONDS=$(SECONDS) $(PY) -m pytest -n $(JOBS) --dist loadgroup tests/torture
 
 MUTANTS ?=
 MINUTES ?= 20

@@ -1,6 +1,8 @@
 """Expense claims to the ERP: four DAGs for every feed in `mappings/feeds`.
 
 `extract` -> `build` -> `load` (one run for each batch) -> `reconcile` (after each load, and daily by itself).
+When the ERP refuses a whole group for one bad journal, `acknowledge` gives the others a new batch, delivers it and
+waits for its answer too; it ends with the journals posted and rejected.
 The store knows what is left to do, so every task may be cleared and run again at any time: nothing is posted twice.
 
 **When a task is red**, the last line of its log says what is wrong, where, and what to do.

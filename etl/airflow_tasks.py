@@ -92,7 +92,7 @@ def land(feed_id: str) -> list[str]:
 def seal(feed_id: str, sealed: sdk.Asset) -> list[str]:
     """Clean, validate, map and seal; each batch left to load becomes one partition, and so one load run."""
     run("prepare", feed_id)
-    run("isolate", feed_id)  # of groups that the ERP refused for one bad journal, the others go again
+    run("isolate", feed_id)  # what a load run that failed has left of groups that were refused for one bad journal
     batch_ids = run("build", feed_id)
     get_current_context()["outlet_events"][sealed].add_partitions(batch_ids)
     return batch_ids
@@ -133,10 +133,13 @@ def simulate(feed_id: str) -> None:
     run("simulate", feed_id, given("batch_id"))
 
 
-@sdk.task.sensor(mode="reschedule", poke_interval=60)
+@sdk.task.sensor(mode="reschedule", poke_interval=60, pool="erp")
 def acknowledge(feed_id: str) -> sdk.PokeReturnValue:
-    """Wait until the ERP has answered for every journal of the batch: posted or rejected."""
-    counts = run("acknowledge", feed_id, given("batch_id"))
+    """Wait until the ERP has answered for every journal of the batch: posted or rejected.
+
+    Those that it refused only because another one of their group was bad go again at once, and are waited for too.
+    """
+    counts = run("settle", feed_id, given("batch_id"))
     return sdk.PokeReturnValue(not counts["unknown"], counts)
 
 

@@ -196,6 +196,26 @@ def free_port(wanted: int) -> int:
     raise Stopped("this machine has no free port")
 
 
+def prepare(home: Path, url: str, environment: dict[str, str]) -> None:
+    """Airflow's database with the connection to the ERP's, and the sandbox ERP's tables and folder."""
+    erp = url.format(database="erp")
+    for command in (
+        ("airflow_home", f"sample_erp_db=postgres{erp}"),
+        ("erp", "prepare", "--db", f"postgresql+psycopg{erp}"),
+        ("erp", "prepare", "--drop", str(home / "erp" / "drop")),
+    ):
+        prepared = [sys.executable, "-m", f"sandbox.{command[0]}", *command[1:]]
+        subprocess.run(prepared, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def commands(port: int) -> dict[str, list[str]]:
+    """What makes up an Airflow, by name."""
+    return {
+        command[0]: [sys.executable, "-m", "airflow", *(part.format(port=port) for part in command)]
+        for command in COMMANDS
+    }
+
+
 def serve(home: Path, port: int, console: Console) -> None:
     """Start all of it, say where it is, and stay until Ctrl-C or until a process ends."""
     password, logs, address = secrets.token_urlsafe(9), home / "logs", f"http://127.0.0.1:{port}"
@@ -204,22 +224,11 @@ def serve(home: Path, port: int, console: Console) -> None:
         url = stack.enter_context(postgres(home / "postgres"))
         environment = settings(home, url, port, password)
         status.update("Preparing Airflow's database")
-        erp = url.format(database="erp")
-        for command in (
-            ("airflow_home", f"sample_erp_db=postgres{erp}"),
-            ("erp", "prepare", "--db", f"postgresql+psycopg{erp}"),
-            ("erp", "prepare", "--drop", str(home / "erp" / "drop")),
-        ):
-            prepared = [sys.executable, "-m", f"sandbox.{command[0]}", *command[1:]]
-            subprocess.run(prepared, env=environment, check=True, stdout=subprocess.DEVNULL)
+        prepare(home, url, environment)
         if not (home / "sample").exists():
             sample.write(home / "sample" / "inbox", 400, 1)
         status.update("Starting Airflow: api-server, scheduler, dag-processor, triggerer")
-        commands = {
-            command[0]: [sys.executable, "-m", "airflow", *(part.format(port=port) for part in command)]
-            for command in COMMANDS
-        }
-        running = stack.enter_context(processes(commands, environment, logs))
+        running = stack.enter_context(processes(commands(port), environment, logs))
         stack.callback(leave, console)
         wait_until(lambda: healthy(address), running, logs)
         api = Api(address, password)

@@ -9,11 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import test_isolation
+from claims import deliver, ungated
 
 from etl import config, errors, pipeline
 from sandbox import airflow_home, sample
@@ -114,7 +117,8 @@ def test_only_one_run_takes_from_a_source_and_the_erp_has_its_pool(airflow: Path
     dags = dag_bag().dags
 
     assert [dags[f"sample__{step}"].max_active_runs for step in ("extract", "build", "reconcile")] == [1, 1, 1]
-    assert dags["sample__load"].get_task("deliver").pool == airflow_home.POOL
+    load = dags["sample__load"]
+    assert {airflow_home.POOL} == {load.get_task(name).pool for name in ("deliver", "acknowledge")}
 
 
 def test_retries_begin_after_two_minutes_and_grow_to_half_an_hour(airflow: Path) -> None:
@@ -283,3 +287,36 @@ def test_at_night_every_feed_is_verified_and_one_that_is_not_sound_is_red_alone(
     report = json.loads(Path(told["report_file"]).read_text("utf-8"))
     assert home / "reports/sample/verify.json" == Path(told["report_file"])
     assert ["ARCHIVE_ALTERED"] == [one["code"] for one in report["findings"]]
+
+
+@pytest.mark.parametrize("company", ["CN01", "JP01"])  # by table, by file
+def test_a_load_run_itself_posts_the_good_journals_of_a_group_that_was_refused(
+    airflow: Path, home: Path, monkeypatch: pytest.MonkeyPatch, company: str
+) -> None:
+    """The ERP refuses every group that holds one journal, and does not say which: two groups, then one and one."""
+    test_isolation.Silent.bad.clear()
+    erp = partial(test_isolation.imported, test_isolation.Silent)
+    for place in (pipeline, pipeline.deliver):
+        monkeypatch.setattr(place, "simulate", erp)
+    ungated(home)
+    monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(home / "mappings"))
+    monkeypatch.setenv("AIRFLOW_CONN_SAMPLE_SOURCE", f"fs://?path={quote(str(home / 'inbox'), safe='')}")
+    file = deliver(home / "inbox", test_isolation.reports(company))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.with_name(f"{file.name}.ok").write_text(f"{file.stat().st_size} {digest}\n", "ascii")
+
+    for step in ("extract", "build"):
+        assert "success" == dag_bag().dags[f"sample__{step}"].test(logical_date=None).state
+    (batch,) = pipeline.open("sample", settings=config.settings()).store.batches("sample")
+    once, again = (
+        dag_bag().dags["sample__load"].test(run_conf={"batch_id": batch.batch_id}, mark_success_pattern="prove")
+        for _ in range(2)
+    )
+    store = pipeline.open("sample", settings=config.settings()).store
+
+    counts = {"posted": 4, "rejected": 1, "unknown": 0, "strangers": 0}
+    for finished in (once, again):
+        assert "success" == finished.state
+        assert counts == finished.get_task_instance("acknowledge").xcom_pull(task_ids="acknowledge")
+    assert [5, 2, 3, 1, 1] == [one.journals for one in store.batches("sample")]
+    assert 4 == (store.members(feed_id="sample")["state"] == "posted").sum()

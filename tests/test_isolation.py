@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from claims import claim, deliver, ungated
+from claims import Line, claim, deliver, ungated
 
 from etl import config, pipeline
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, TransientError
 from etl.pipeline import deliver as delivery
 from etl.pipeline import rebatch
 from sandbox.erp import drop, journal_import
@@ -28,14 +30,22 @@ def company(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, company: str) -> Callable[..., dict[str, Any]]:
-    """Runs the feed `sample` on five reports; the ERP judges each group by the books and faults given."""
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, company: str) -> Path:
+    """Five reports for the feed `sample`, all of one group."""
     ungated(tmp_path)
     monkeypatch.setenv("CLAIMPOST_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CLAIMPOST_MAPPINGS", str(tmp_path / "mappings"))
+    return deliver(tmp_path / "in", reports(company))
+
+
+def reports(company: str) -> list[Line]:
     jp = {"Company": "JP01", "Currency": "JPY", "Amount": "4500", "Tax": "0", "Date": "2026-02-03"}
-    lines = [claim(Report_ID=f"R{n}", **(jp if company == "JP01" else {})) for n in range(REPORTS)]
-    inbox = deliver(tmp_path / "in", lines)
+    return [claim(Report_ID=f"R{n}", **(jp if company == "JP01" else {})) for n in range(REPORTS)]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, inbox: Path) -> Callable[..., dict[str, Any]]:
+    """Runs the feed on the five reports; the ERP judges each group by the books and faults given."""
 
     def once(faults: Callable[[], Faults]) -> dict[str, Any]:
         monkeypatch.setattr(delivery, "simulate", partial(imported, faults))
@@ -114,3 +124,65 @@ def test_a_group_without_a_named_culprit_is_halved_until_it_stands_alone(run: Ca
     assert (REPORTS - 1, 1) == (result["posted"], result["rejected"])
     assert [5, 2, 3, 1, 1] == sizes
     assert {"REJECTED_BY_ERP": 1} == result["breaks_by_code"]
+
+
+# --- one batch and all that comes of it, as a load run in Airflow does it
+
+
+@pytest.fixture
+def batch_id(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The five journals in one batch, which an ERP has that names no culprit and has refused it once."""
+    Silent.bad.clear()
+    monkeypatch.setattr(delivery, "simulate", partial(imported, Silent))
+    context = opened()
+    pipeline.extract(context, inbox)
+    delivery.prepare(context)
+    (made,) = pipeline.build(context)
+    pipeline.load(context, made)
+    return made
+
+
+def test_a_batch_is_settled_once_however_often_it_is_asked(batch_id: str) -> None:
+    nothing_yet = rebatch.settle(opened(), batch_id)
+    delivery.simulate(opened(), batch_id)
+    first = rebatch.settle(opened(), batch_id)
+    batches = opened().store.batches("sample")
+
+    assert {"posted": 0, "rejected": 0, "unknown": REPORTS, "strangers": 0} == nothing_yet
+    assert {"posted": REPORTS - 1, "rejected": 1, "unknown": 0, "strangers": 0} == first
+    assert first == rebatch.settle(opened(), batch_id)
+    assert batches == opened().store.batches("sample")
+    assert ["posted"] * (REPORTS - 1) + ["rejected"] == states(opened())
+
+
+def test_what_a_killed_run_has_sealed_anew_is_delivered_by_the_next_one(batch_id: str) -> None:
+    delivery.simulate(opened(), batch_id)
+    pipeline.acknowledge(opened(), batch_id)
+    halves = rebatch.isolate(opened(), batch_id)
+
+    assert [2, 3] == [opened().store.batch(one).journals for one in halves]
+    assert {"posted": REPORTS - 1, "rejected": 1, "unknown": 0, "strangers": 0} == rebatch.settle(opened(), batch_id)
+
+
+def test_a_new_batch_without_an_answer_is_waited_for(batch_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    delivery.simulate(opened(), batch_id)
+    monkeypatch.setattr(delivery, "simulate", lambda *_: None)
+    waiting = rebatch.settle(opened(), batch_id)
+    imported(Silent, opened())
+
+    assert {"posted": 0, "rejected": 0, "unknown": REPORTS, "strangers": 0} == waiting
+    partly = rebatch.settle(opened(), batch_id)
+    assert (3, 2) == (partly["posted"] + partly["rejected"], partly["unknown"])
+
+
+def test_a_batch_is_settled_by_several_at_once(batch_id: str) -> None:
+    def attempt(_: int) -> None:
+        with suppress(TransientError):
+            rebatch.settle(opened(), batch_id)
+
+    delivery.simulate(opened(), batch_id)
+    with ThreadPoolExecutor() as others:
+        list(others.map(attempt, range(4)))
+
+    assert {"posted": REPORTS - 1, "rejected": 1, "unknown": 0, "strangers": 0} == rebatch.settle(opened(), batch_id)
+    assert {"REJECTED_BY_ERP": 1} == pipeline.reconcile(opened())["by_code"]

@@ -554,6 +554,8 @@ def test_what_the_erp_refused_is_replaced_and_not_reversed(group: Group) -> None
     assert (0, 1, {"REJECTED_BY_ERP": 1}) == (refused["posted"], refused["rejected"], refused["breaks_by_code"])
     assert (1, 0, True) == (result["posted"], result["breaks"], result["explained"])
     assert ["1 original 45.00 2025-12-10 void", "2 original 45.00 2026-01-05 posted"] == group.report("R1")
+    given_up = {"posted": 0, "rejected": 1, "unknown": 0, "strangers": 0}
+    assert given_up == pipeline.acknowledge(group.open(), refused["batches"][0]["batch_id"])
 
 
 def test_two_versions_in_two_files_of_one_run_and_a_dry_run_that_says_so(group: Group) -> None:

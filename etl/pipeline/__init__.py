@@ -9,7 +9,7 @@ from etl.pipeline.deliver import acknowledge, acknowledge_all, load, prepare, si
 from etl.pipeline.extract import extract, waiting
 from etl.pipeline.operations import approve, ask, release_journal
 from etl.pipeline.prove import reconcile
-from etl.pipeline.rebatch import isolate
+from etl.pipeline.rebatch import isolate, settle
 from etl.pipeline.run import exit_code, run
 from etl.pipeline.summary import refused, summary
 from etl.pipeline.verify import verified
@@ -31,6 +31,7 @@ __all__ = [
     "refused",
     "release_journal",
     "run",
+    "settle",
     "simulate",
     "summary",
     "verified",

@@ -109,8 +109,8 @@ DELIVERIES = {
 def acknowledge(context: Context, batch_id: str) -> dict[str, int]:
     """Read the ERP's answers to one batch and remember them.
 
-    Out: journals posted, rejected and still open (unknown), and answers for journals that the batch does not hold
-    (strangers), which `claimpost show batch` names.
+    Out: journals posted, rejected (given up since, too) and still open (unknown), and answers for journals that the
+    batch does not hold (strangers), which `claimpost show batch` names.
     """
     batch = context.store.batch(batch_id)
     profile, entry = context.profile(batch.target), context.target_entry(batch.target)
@@ -128,7 +128,7 @@ def acknowledge(context: Context, batch_id: str) -> dict[str, int]:
     strangers = context.store.acknowledge(batch_id, answers).strangers if len(answers) else ()
     failpoint("acknowledged")
     counts = context.store.members(batch_id=batch_id)["state"].value_counts(sort=False)
-    posted, rejected = int(counts.get("posted", 0)), int(counts.get("rejected", 0))
+    posted, rejected = int(counts.get("posted", 0)), int(counts.get("rejected", 0) + counts.get("void", 0))
     left = batch.journals - posted - rejected
     return {"posted": posted, "rejected": rejected, "unknown": left, "strangers": len(strangers)}
 

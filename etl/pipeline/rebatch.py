@@ -3,10 +3,12 @@
 An ERP that refuses a whole group for one bad journal still gets the others: those that it refused only because another
 one failed (ERP_SIBLING) are sealed anew without the culprits. When it names no culprit, the group is halved until the
 bad journals stand alone. The old batch stays as it is, with its answers; a journal lives in one batch at a time.
+So it ends: each round takes a culprit out, or halves.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,7 +17,7 @@ import pyarrow.parquet as pq
 
 from etl import journal, refusals, render
 from etl.errors import ConfigurationError
-from etl.pipeline import booking, reasons
+from etl.pipeline import booking, deliver, reasons
 from etl.pipeline.build import freeze
 from etl.pipeline.context import Context, code_version
 from etl.pipeline.decide import as_sealed
@@ -25,17 +27,47 @@ SIBLING: Final = "ERP_SIBLING"
 _FRAMES: Final = ("journals", "lines", "lineage", "reports")
 
 
-def isolate(context: Context) -> list[str]:
-    """New batches for the journals of the feed that the ERP refused only because of others; out: their ids."""
+def settle(context: Context, batch_id: str) -> dict[str, int]:
+    """Read the ERP's answers to a batch; once it is answered whole, deliver what `isolate` makes of it, and so on.
+
+    Out: as `acknowledge` counts, for the journals of this batch wherever they are by now. It may be called again at any
+    time, also beside itself: a journal lives in one batch, and each batch is delivered once.
+    """
+    total, answered = _answers(context, batch_id, Counter())
+    while answered:
+        before = answered.pop()
+        isolate(context, before)
+        for batch in context.store.batches(context.feed_id):
+            if batch.totals.get("again") == before:
+                total["rejected"] -= batch.journals  # counted in the batch before
+                if deliver.load(context, batch.batch_id) in deliver.UNANSWERED:
+                    deliver.simulate(context, batch.batch_id)
+                total, whole = _answers(context, batch.batch_id, total)
+                answered += whole
+    return dict(total)
+
+
+def _answers(context: Context, batch_id: str, total: Counter[str]) -> tuple[Counter[str], list[str]]:
+    """The counts with those of a batch added, and the batch if nothing of it is open."""
+    counts = deliver.acknowledge(context, batch_id)
+    return Counter({name: total[name] + count for name, count in counts.items()}), [batch_id] * (not counts["unknown"])
+
+
+def isolate(context: Context, batch_id: str = "") -> list[str]:
+    """New batches for the journals of the feed that the ERP refused only because of others; out: their ids.
+
+    With a batch's id, for those of this batch alone.
+    """
     members = context.store.members(feed_id=context.feed_id)
     refused = _open_refusals(members)
+    refused = refused[refused["batch_id"] == batch_id] if batch_id else refused
     codes = reasons.tables(context.settings.mappings, sorted(set(refused["target"])))
     refused = refused.assign(ours=refusals.named(refused, codes))
     made = []
-    for batch_id, rows in refused.groupby("batch_id", dropna=False, sort=True):
+    for before, rows in refused.groupby("batch_id", dropna=False, sort=True):
         siblings = rows.loc[rows["ours"] == SIBLING, "journal_key"].tolist()
-        parts = [siblings] if len(siblings) < len(rows) or _posted(members, str(batch_id)) else _halves(siblings)
-        made += [seal_again(context, str(batch_id), part) for part in parts if part]
+        parts = [siblings] if len(siblings) < len(rows) or _posted(members, str(before)) else _halves(siblings)
+        made += [seal_again(context, str(before), part) for part in parts if part]
     return made
 
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 import way
-from effort import FIGURES
+from effort import FIGURES, WHOLE
+
+# Minutes, most of them waiting for Airflow to notice what happened.
+collect_ignore = [] if WHOLE else ["test_scheduler.py"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
