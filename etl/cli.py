@@ -15,7 +15,7 @@ from typing import Any, Final
 import click
 
 from etl.cli_operations import COMMANDS, JSON, print_json
-from etl.errors import ClaimpostError
+from etl.errors import ClaimpostError, ConflictError
 
 EXIT_CODES: Final = {
     0: "everything is explained",
@@ -125,7 +125,11 @@ def reconcile(feed: str, period: str, out: Path | None, as_json: bool) -> None:
     from etl import pipeline
 
     context = pipeline.open(feed)
-    pipeline.acknowledge_all(context)
+    try:
+        pipeline.acknowledge_all(context)
+    except ConflictError:
+        pipeline.reconcile(context, period, out)  # its report tells more of a conflict
+        raise
     result = pipeline.reconcile(context, period, out)
     if as_json:
         print_json(result)

@@ -189,6 +189,41 @@ def test_posted_journals_without_their_manifest_are_a_conflict(case: Case) -> No
     assert case.found() == (0, 0)
 
 
+def sealed_again(case: Case) -> tuple[Batch, bytes]:
+    """The journals of B1, which the ERP has refused, in another batch."""
+    content = payload(number=8)
+    again = {"seq": 2, "sha256": hashlib.sha256(content).hexdigest(), "totals": {"again": "B1"}}
+    return replace(case.store.batch("B1"), batch_id="B2", batch_no=8, **again), content
+
+
+def test_journals_that_go_again_leave_the_group_that_was_refused(case: Case) -> None:
+    case.create().seal().deliver()
+    other = f"UPDATE gl_interface SET reference21 = 'ANOTHER' WHERE reference21 = '{KEYS[1]}' AND reference22 = 2"
+    case.run("UPDATE gl_interface SET status = 'P'", other)
+
+    assert erp.deliver_table(case.engine, ORACLE, *sealed_again(case), AT)
+    left = case.ask("SELECT group_id, count(*) FROM gl_interface GROUP BY group_id ORDER BY group_id")
+    assert [(NUMBER, 1), (8, 4)] == left
+
+
+def test_a_target_that_does_not_say_so_keeps_its_refused_rows(case: Case) -> None:
+    case.create().seal().deliver()
+    keeps = {name: value for name, value in ORACLE["acknowledge"].items() if name != "superseded"}
+
+    assert erp.deliver_table(case.engine, {**ORACLE, "acknowledge": keeps}, *sealed_again(case), AT)
+    assert (8, 2) == case.found()
+
+
+def test_what_the_erp_has_posted_from_the_refused_group_after_all_does_not_go_again(case: Case) -> None:
+    case.create().seal().deliver()
+    case.run("DELETE FROM gl_interface")
+    case.run(*LEDGER_TABLES, f"INSERT INTO gl_je_headers VALUES (1, {NUMBER}, '{KEYS[0]}', 1, '2026-03')")
+
+    with pytest.raises(ConflictError, match=rf"gl_je_headers\.external_reference '{KEYS[0]}'"):
+        erp.deliver_table(case.engine, ORACLE, *sealed_again(case), AT)
+    assert (0, 1) == case.found()
+
+
 def test_a_number_that_another_batch_has_at_the_target_stops_a_restored_store(case: Case) -> None:
     case.create().seal().deliver()
     restored = replace(case.store.batch("B1"), batch_id="B2", batch_no=8)

@@ -13,7 +13,7 @@ import pytest
 from claims import Line, claim, deliver, ungated
 
 from etl import config, pipeline
-from etl.errors import ConfigurationError, TransientError
+from etl.errors import ConfigurationError, ConflictError, TransientError
 from etl.pipeline import deliver as delivery
 from etl.pipeline import rebatch
 from sandbox.erp import drop, journal_import
@@ -186,3 +186,43 @@ def test_a_batch_is_settled_by_several_at_once(batch_id: str) -> None:
 
     assert {"posted": REPORTS - 1, "rejected": 1, "unknown": 0, "strangers": 0} == rebatch.settle(opened(), batch_id)
     assert {"REJECTED_BY_ERP": 1} == pipeline.reconcile(opened())["by_code"]
+
+
+def test_a_refused_group_that_is_imported_once_more_posts_nothing_twice(run: Callable[..., dict[str, Any]]) -> None:
+    first = iter([frozenset({ALL_OR_NOTHING, REFUSE_ONE})] * 2)
+    run(lambda: Faults(next(first, frozenset())))
+    retried = imported_again(opened())
+    result = run(Faults)
+
+    assert 2 > retried["posted"], "no more than the journal that was bad"
+    assert {} == {name: n for name, n in result["breaks_by_code"].items() if name != "REJECTED_BY_ERP"}
+    assert [REPORTS - 1 + retried["posted"]] == [states(opened()).count("posted")]
+
+
+@pytest.mark.parametrize("company", ["CN01"])
+def test_siblings_that_the_erp_has_posted_meanwhile_are_not_delivered_again(inbox: Path) -> None:
+    """Somebody mends the cause in the ERP and imports the refused group there, before its siblings go again."""
+    context = opened()
+    pipeline.extract(context, inbox)
+    delivery.prepare(context)
+    (batch_id,) = pipeline.build(context)
+    pipeline.load(context, batch_id)
+    imported(lambda: Faults(frozenset({ALL_OR_NOTHING, REFUSE_ONE})), context)
+    pipeline.acknowledge(context, batch_id)
+    (again,) = rebatch.isolate(context, batch_id)
+    retried = imported_again(context)
+
+    assert REPORTS == retried["posted"]
+    with pytest.raises(ConflictError, match=r"CONTENT_CHANGED gl_je_headers.external_reference"):
+        pipeline.load(context, again)
+    with pytest.raises(ConflictError, match=f"ANSWER_CHANGED .*refused in {batch_id}, so it goes in {again}; now"):
+        rebatch.settle(context, batch_id)
+    assert (0, REPORTS) == (imported_again(context)["posted"], len(context.store.members(batch_id=batch_id)))
+
+
+def imported_again(context: pipeline.Context) -> dict[str, Any]:
+    """The ERP's import of what it has refused before, on demand of its people."""
+    engine = journal_import.open_database(f"sqlite:///{context.home}/erp/erp.db")
+    counts = journal_import.import_groups(engine, read_books(DEFAULT), journal_import.Options(retry=True))
+    engine.dispose()
+    return counts

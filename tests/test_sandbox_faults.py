@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from etl import config, pipeline
+from etl.cli import main as claimpost
 from etl.errors import ConflictError
 from sandbox import sample
 from sandbox.erp import conformance, faults, scorecard
@@ -76,6 +77,19 @@ class Home:
         """The breaks that claimpost reports now."""
         pipeline.acknowledge_all(self.feed)
         pipeline.reconcile(self.feed)
+        return self.breaks()
+
+    def told_in_spite_of_a_conflict(self) -> None:
+        """`claimpost run` and `claimpost reconcile` end with the conflict, and have written their report before."""
+        for command in (["run", "sample", "--input", str(self.folder.parent / "in")], ["reconcile", "sample"]):
+            (self.folder / "reports/sample/breaks.csv").unlink(missing_ok=True)
+            environment = {"CLAIMPOST_HOME": str(self.folder), "CLAIMPOST_MAPPINGS": str(self.settings.mappings)}
+            done = CliRunner().invoke(claimpost, command, env=environment)
+            assert ("ANSWER_CHANGED" in str(done.exception) + done.output, done.exit_code != 0) == (True, True)
+            assert (self.folder / "reports/sample/breaks.csv").is_file()
+
+    def breaks(self) -> pd.DataFrame:
+        """What the last report says."""
         path = self.folder / "reports/sample/breaks.csv"
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
 
@@ -305,6 +319,9 @@ def test_claimpost_reports_every_struck_journal_and_doubles_none(home: Home, cas
     if case.name == faults.DUPLICATE:
         with pytest.raises(ConflictError, match="ANSWER_CHANGED"):
             home.reported()
+        home.told_in_spite_of_a_conflict()
+        found = home.breaks()
+        assert keys == set(found.loc[found["code"] == "DUPLICATE_IN_ERP", "journal_key"])
         return
     found = home.reported()
     mine = found[found["journal_key"].isin(keys)]

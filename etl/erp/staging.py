@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    delete,
     insert,
     inspect,
     select,
@@ -143,6 +144,8 @@ def _deliver(connection: Connection, profile: Profile, batch: Any, payload: byte
     _check_group_is_free(connection, table, profile, batch)
     failpoint("table_checked")
     transport.insert_frame(connection, profile["table"], rows, list(rows.columns))
+    if "again" in batch.totals and profile["acknowledge"].get("superseded") == "delete":
+        _supersede(connection, table, profile, batch)
     failpoint("table_inserted")
     sent = totals_of(rows, profile)
     read = totals_in(connection, table, profile, batch.batch_no)
@@ -172,6 +175,22 @@ def _check_group_is_free(connection: Connection, table: Table, profile: Profile,
     for column in groups:
         if connection.execute(select(column).where(column == batch.batch_no).limit(1)).first() is not None:
             raise ConflictError("CONTENT_CHANGED", field=f"{column.table.name}.{column.name}", value=batch.batch_no)
+
+
+def _supersede(connection: Connection, table: Table, profile: Profile, batch: Any) -> None:
+    """Take the journals of this batch out of the groups in which the ERP refused them, so that it cannot import them
+    there as well. Raises ConflictError when it has done so meanwhile."""
+    sealed = table.alias()
+    ours = select(sealed.c[profile["key"][0]]).where(sealed.c[profile["group"]] == batch.batch_no)
+    elsewhere = (table.c[profile["group"]] != batch.batch_no, table.c[profile["key"][0]].in_(ours))
+    connection.execute(delete(table).where(*elsewhere))
+    if inspect(connection).has_table(profile["acknowledge"]["headers"]):
+        posted = reflected(connection, profile["acknowledge"]["headers"]).c
+        there = (posted.group_id != batch.batch_no, posted.external_reference.in_(ours))
+        found = connection.execute(select(posted.external_reference).where(*there).limit(1)).scalar()
+        if found is not None:
+            field = f"{posted.external_reference.table.name}.{posted.external_reference.name}"
+            raise ConflictError("CONTENT_CHANGED", field=field, value=found)
 
 
 def _write_manifest(connection: Connection, profile: Profile, batch: Any, rows: pd.DataFrame, at: str) -> None:

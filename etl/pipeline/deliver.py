@@ -134,15 +134,24 @@ def acknowledge(context: Context, batch_id: str) -> dict[str, int]:
 
 
 def acknowledge_all(context: Context) -> dict[str, int]:
-    """`acknowledge` for every delivered batch of the feed without a full answer, or with a journal refused so far."""
+    """`acknowledge` for every delivered batch of the feed without a full answer, or with a journal refused so far.
+
+    A batch whose answer is a conflict keeps no other from being read; the first such ConflictError is raised then.
+    """
+    conflicts = []
     total = {"posted": 0, "rejected": 0, "unknown": 0, "strangers": 0}
     members = context.store.members(feed_id=context.feed_id)
     refused = set(members.loc[members["state"] == "rejected", "batch_id"])
     for batch in context.store.batches(context.feed_id):
         if batch.state not in UNANSWERED and batch.batch_id not in refused:
             continue
-        for name, count in acknowledge(context, batch.batch_id).items():
-            total[name] += count
+        try:
+            for name, count in acknowledge(context, batch.batch_id).items():
+                total[name] += count
+        except ConflictError as error:
+            conflicts.append(error)
+    if conflicts:
+        raise conflicts[0]
     return total
 
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from etl.errors import ConflictError
 from etl.pipeline import deliver, prove
 from etl.pipeline.build import build
 from etl.pipeline.context import Context, now
@@ -36,12 +37,7 @@ def run(context: Context, input: Path | None = None, step: Step = _silent) -> di
             deliver.load(context, batch_id)
     with step("Acknowledge"):
         deliver.simulate(context)
-        answered = deliver.acknowledge_all(context)
-        while again := isolate(context):  # ends: each round takes a culprit out, or halves
-            for batch_id in again:
-                deliver.load(context, batch_id)
-            deliver.simulate(context)
-            answered = deliver.acknowledge_all(context)
+        answered = _answered(context)
     with step("Reconcile"):
         result = summary(context, [*landed, *sorted(open_before - set(landed))])
         proof = prove.reconcile(context)
@@ -51,6 +47,24 @@ def run(context: Context, input: Path | None = None, step: Step = _silent) -> di
     result["batches"] = [batch_summary(context.store.batch(b["batch_id"])) for b in result["batches"]]
     context.store.save_run(context.run_id, context.feed_id, started, now(), result, result["conservation"])
     return result
+
+
+def _answered(context: Context) -> dict[str, int]:
+    """Read the answers, and what was refused with a bad journal goes again; `acknowledge_all`'s counts.
+
+    A ConflictError in an answer is raised after the reconciliation, whose report tells more of it.
+    """
+    try:
+        answered = deliver.acknowledge_all(context)
+        while again := isolate(context):
+            for batch_id in again:
+                deliver.load(context, batch_id)
+            deliver.simulate(context)
+            answered = deliver.acknowledge_all(context)
+    except ConflictError:
+        prove.reconcile(context)
+        raise
+    return answered
 
 
 def exit_code(result: dict[str, Any]) -> int:

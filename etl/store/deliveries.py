@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, insert, select, update
 from sqlalchemy.engine import Connection
 
 from etl import model
@@ -21,6 +21,7 @@ _STATE_OF: Final = {"posted": "posted", "rejected": "rejected", "sibling": "reje
 STRANGERS_TOLD_MAX: Final = 5
 _MEMBER: Final = [t.batch_member.c[name] for name in ("journal_key", "state", "erp_document")]
 _OPEN: Final = ("sealed", "unknown")
+_DEAD: Final = ("rejected", "void")
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def acknowledge(connection: Connection, batch_id: str, answers: pd.DataFrame, at
     if not len(answers) or connection.execute(select(t.acknowledgement).where(*seen)).first():
         return Acknowledged(False, 0, 0, strangers, found.state)
     changes = _changes(members, answers)
+    _refuse_two_places(connection, batch_id, changes)
     _apply(connection, batch_id, changes)
     posted, rejected = (int((changes["level"] == level).sum()) for level in ("posted", "rejected"))
     row = {"content_hash": content, "batch_id": batch_id, "received_at": at, "posted": posted, "rejected": rejected}
@@ -178,6 +180,23 @@ def _changes(members: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
         raise ConflictError("ANSWER_CHANGED", value=key, detail=f"document {known or 'none'}, now {new or 'refused'}")
     # A void journal was given up here; what the ERP says of it after all, reconciliation finds in its ledger.
     return both[~final & (both["state"] != "void") & (both["state"] != both["level"])]
+
+
+def _refuse_two_places(connection: Connection, batch_id: str, changes: pd.DataFrame) -> None:
+    """Raises ConflictError ANSWER_CHANGED for a journal that was refused, went on in another batch, and is posted."""
+    posted = set(changes.loc[(changes["level"] == "posted") & (changes["state"] == "rejected"), "journal_key"])
+    here, other = t.batch_member.alias(), t.batch_member
+    live = (
+        select(other.c.journal_key, other.c.batch_id)
+        .join_from(other, here, and_(here.c.batch_id == batch_id, here.c.journal_key == other.c.journal_key))
+        .where(other.c.batch_id != batch_id, other.c.state.not_in(_DEAD))
+        .order_by(other.c.journal_key)
+    )
+    for key, elsewhere in connection.execute(live) if posted else ():
+        if key in posted:
+            document = changes.loc[changes["journal_key"] == key, "erp_document"].iat[0]
+            detail = f"refused in {batch_id}, so it goes in {elsewhere}; now {batch_id} has document {document}"
+            raise ConflictError("ANSWER_CHANGED", value=key, detail=detail)
 
 
 def _two_documents(twice: pd.DataFrame) -> list[str]:

@@ -51,6 +51,7 @@ def _of_table(answer: Rule, say: Words) -> Iterator[Row]:
     yield say("answer"), say("answer.table", headers=answer["headers"], status=answer["status"])
     yield say("siblings"), say.listed(answer.get("rejected", {}).get("sibling", []))
     yield say("warnings"), say.listed(answer.get("warnings", []))
+    yield say("superseded"), say("superseded.delete") if "superseded" in answer else ""
     yield say("ledger"), say.listed([answer["headers"], answer["lines"]])
 
 

@@ -148,5 +148,10 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "{count} 小时，逾期视为结果未知（UNKNOWN_OUTCOME）",
     ),
     "warnings": ("Codes that only warn", "仅为提醒的代码"),
+    "superseded": ("Refused rows of journals that go again", "重新提交的凭证原被拒的行"),
+    "superseded.delete": (
+        "deleted in the transaction that delivers them in another group",
+        "在以新组交付的同一事务中删除",
+    ),
     "siblings": ("Codes of journals that are good but refused with others", "因同组其他凭证被拒的代码"),
 }  # fmt: skip
