@@ -19,6 +19,7 @@ import test_isolation
 from claims import deliver, ungated
 
 from etl import config, errors, pipeline
+from etl.store.requests import ACTIONS
 from sandbox import airflow_home, sample
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -262,6 +263,8 @@ def test_a_decision_in_the_ui_is_made_in_the_name_of_who_triggers_it(
     asked = decide("discard", report).xcom_pull(task_ids="decide")
     assert ("dag_test", report) == (asked["requested_by"], asked["subject"])
     assert "failed" == decide("approve", str(asked["id"])).state  # one's own
+    assert "failed" == decide("reverse", report).state  # nothing of it is booked
+    assert set(ACTIONS) < set(dag_bag().dags[DECIDE].params.get_param("action").schema["enum"])
     assert "bob" == pipeline.approve(context, asked["id"], "bob", "seen")["approved_by"]
     assert {"superseded"} == set(context.store.outcomes("sample", report_id=report)["outcome"])
 

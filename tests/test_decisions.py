@@ -191,11 +191,12 @@ def test_what_changed_since_it_was_shown_is_not_taken_back(office: Office) -> No
     office.run(claim())
     number = office.ask("R1")
     assert number == office.ask("R1")
-    office.run(claim(Version="2", Amount="46.00"))
+    office.run(claim(Version="2", Amount="46.00", Cost_Center="9999"))
+    assert ["2"] == office.open().store.request(office.ask("R1")).facts["waiting"]
 
     with pytest.raises(PermanentError, match="has changed since"):
         pipeline.approve(office.open(), number, "bob", "yes")
-    assert ["1 accepted", "2 accepted"] == office.outcomes("R1")
+    assert ["1 accepted", "2 quarantined"] == office.outcomes("R1")
 
 
 def test_an_approval_that_was_killed_takes_effect_with_the_next_run(office: Office) -> None:

@@ -134,8 +134,10 @@ def _redeliver_facts(context: Context, batch_id: str) -> Facts:
 
 
 def _reverse_facts(context: Context, subject: str) -> Facts:
-    """The newest version of a report that is booked, its gross, and the journals that would be taken back."""
-    rows = _told(context, subject)
+    """The newest version of a report that is booked, its gross, the journals that would be taken back, and the versions
+    that wait: they are booked all the same, once they are mended."""
+    known = _known(context, subject)
+    rows = versions.told(known[known["outcome"].isin([model.ACCEPTED, model.WITHDRAWN, model.DUPLICATE])])
     booked = _booked(context, subject, rows)
     company, report_id = str(booked["company"].iat[0]), str(booked["report_id"].iat[0])
     journals = versions.standing(decide.journals_of(context, [report_id]))
@@ -150,11 +152,13 @@ def _reverse_facts(context: Context, subject: str) -> Facts:
     document = dict(zip(answers["journal_key"], answers["erp_document"], strict=True))
     taken = [[key, day, document[key]] for key, day in _rows(posted, ["journal_key", "posting_date"])]
     newest = max(zip(versions.ranks(rows["report_version"]), rows["seq"], rows["report_version"], strict=True))[-1]
-    return {"version": [company, report_id, newest], "gross": _gross(booked), "journals": sorted(taken)}
+    waiting = sorted(set(known.loc[known["outcome"] == model.QUARANTINED, "report_version"]))
+    facts = {"version": [company, report_id, newest], "gross": _gross(booked), "journals": sorted(taken)}
+    return facts | {"waiting": waiting}
 
 
-def _told(context: Context, subject: str) -> pd.DataFrame:
-    """The outcomes of the versions of a report that say something of it, with `seq`; `subject` is ID or COMPANY/ID."""
+def _known(context: Context, subject: str) -> pd.DataFrame:
+    """The outcomes of every version of a report, with `seq`; `subject` is ID or COMPANY/ID."""
     rows, company = context.store.outcomes(report_id=subject), ""
     if rows.empty and "/" in subject:
         company, _, report_id = subject.partition("/")
@@ -164,8 +168,7 @@ def _told(context: Context, subject: str) -> pd.DataFrame:
     if rows.empty:
         raise ConfigurationError("NOT_FOUND", field="report", value=subject)
     seq = [context.store.landing(*where).seq for where in _rows(rows, ["feed_id", "landing_sha256"])]
-    known = rows.assign(seq=np.array(seq, dtype=np.int64))
-    return versions.told(known[known["outcome"].isin([model.ACCEPTED, model.WITHDRAWN, model.DUPLICATE])])
+    return rows.assign(seq=np.array(seq, dtype=np.int64))
 
 
 def _booked(context: Context, subject: str, rows: pd.DataFrame) -> pd.DataFrame:
