@@ -188,7 +188,17 @@ def show_requests(requests: Sequence[Mapping[str, Any]]) -> None:
     for one in requests:
         _say(f"{one['id']}  {one['action']} {one['subject']}, by {one['requested_by']} at {one['at']}: {one['reason']}")
         for name, value in one["facts"].items():
-            _say(f"   {name}: {value}")
+            _say(f"   {name}: {_fact(value)}")
+
+
+def _fact(value: object) -> str:
+    """A fact of a request in words: names and values, rows one after the other."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_fact(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        rows = any(isinstance(one, list | tuple) for one in value)
+        return ("; " if rows else "  ").join(map(_fact, value)) or "none"
+    return str(value)
 
 
 def show_reruns(runs: Sequence[Mapping[str, Any]]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from claims import claim, deliver, ungated
 from click.testing import CliRunner
 
-from etl import config, pipeline
+from etl import config, console, pipeline
 from etl.cli import main
 
 JAPAN = {"Company": "JP01", "Currency": "JPY", "Amount": "4500", "Tax": "0"}
@@ -174,3 +174,19 @@ def test_people_read_what_waits_and_how_to_approve_it(inbox: Path) -> None:
     assert "discard R2, by ann" in told and "claimed twice" in told and "INVOICE_REPEATED" in told
     assert "Request 1 (discard R2) is approved by bob." in approved
     assert "No report waits." not in CliRunner().invoke(main, ["causes", "sample"]).output
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"gross": {"USD": "59.66", "JPY": "3"}}, "   gross: USD 59.66, JPY 3"),
+        ({"journals": [["K1", "2026-03-05", "7"], ["K2", "2026-03-06", ""]]}, "   journals: K1  2026-03-05  7; K2"),
+        ({"version": ["US01", "R2", "1"]}, "   version: US01  R2  1"),
+        ({"waiting": []}, "   waiting: none"),
+    ],
+)
+def test_whoever_approves_reads_words(facts: dict[str, object], shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    request = {"id": 1, "action": "reverse", "subject": "R2", "requested_by": "ann", "at": "now", "reason": "twice"}
+    console.show_requests([request | {"facts": facts}])
+
+    assert shown in capsys.readouterr().out
