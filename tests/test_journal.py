@@ -302,3 +302,14 @@ def test_the_table_of_periods_is_not_needed(tmp_path: Path) -> None:
     books = bundle(tmp_path, feeds=FEED.replace("periods: periods.csv\n", ""))
 
     assert ["2026-02"] == book(books, expense_lines("gross_minor\n 1")).headers["period"].tolist()
+
+
+def test_parts_of_lines_that_stay_point_to_their_own_lines() -> None:
+    lines = pd.DataFrame({"report_id": ["A", "B", "C"]})
+    parts = pd.DataFrame({"line": [0, 1, 1, 2], "minor": [1, 2, 3, 4]})
+    kept, own = journal.only(lines, parts, [False, True, True])
+
+    assert [("B", 2), ("B", 3), ("C", 4)] == list(
+        zip(kept["report_id"].iloc[own["line"]], own["minor"].tolist(), strict=True)
+    )
+    assert [0, 1] == kept.index.tolist() and [0, 1, 2] == own.index.tolist()
