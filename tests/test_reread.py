@@ -89,3 +89,19 @@ def test_a_document_type_is_not_read(tmp_path: Path) -> None:
     assert ["it cannot be read: it has a document type"] == compare(
         profile, head + b"?><!DOCTYPE a []>" + rest, headers, lines
     )
+
+
+@pytest.mark.parametrize("name", ["oracle_fusion_fbdi", "d365_general_journal", "kingdee_k3cloud_xlsx"])
+def test_damaged_bytes_of_a_packed_file_are_a_finding_and_not_the_end_of_it(tmp_path: Path, name: str) -> None:
+    """Every 7th byte of the first kilobyte in turn: names, methods, sizes and compressed data."""
+    profile, payload, headers, lines = sealed(tmp_path, name)
+    damaged = [payload[:at] + bytes([payload[at] ^ 0xFF]) + payload[at + 1 :] for at in range(0, 1024, 7)]
+    told = [compare(profile, one, headers, lines) for one in damaged]
+
+    assert any("it cannot be read" in flaw for flaws in told for flaw in flaws)
+
+
+def test_json_nested_without_end_is_a_finding(tmp_path: Path) -> None:
+    profile, _, headers, lines = sealed(tmp_path, "kingdee_k3cloud")
+
+    assert "it cannot be read" in compare(profile, b"[" * 100_000, headers, lines)[0]

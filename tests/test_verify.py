@@ -138,6 +138,15 @@ def test_a_sealed_file_that_was_altered_with_its_sha256_does_not_hold_its_journa
     assert not [line for line in found() if "ARCHIVE_ALTERED" in line]
 
 
+def test_sealed_lines_that_are_damaged_are_named_and_the_rest_is_verified(home: Path) -> None:
+    path = sealed(home).with_name("lines.parquet")
+    path.write_bytes(path.read_bytes()[:100])
+
+    [told] = [line for line in found() if "I11" in line]
+
+    assert told.startswith(f"S1 I11 FILE_DIFFERS {path.parent.name}")
+
+
 def test_a_chain_that_was_cut_is_found_by_an_anchor_kept_elsewhere(home: Path, tmp_path: Path) -> None:
     kept = shutil.copy(home / ANCHORS, tmp_path / "elsewhere.txt")
     (home / ANCHORS).unlink()

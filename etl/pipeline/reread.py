@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
@@ -36,6 +37,13 @@ class Torn(Exception):
     """A sealed file cannot be read as its profile says."""
 
 
+# What the readers raise when bytes are damaged: a finding, never the end of the whole verification.
+_DAMAGED: Final = (
+    Torn, csv.Error, ValueError, KeyError, IndexError, EOFError, NotImplementedError, RecursionError,
+    zipfile.BadZipFile, zlib.error, ElementTree.ParseError,
+)  # fmt: skip
+
+
 def compare(profile: Profile, payload: bytes, headers: pd.DataFrame, lines: pd.DataFrame) -> list[str]:
     """What a sealed file holds otherwise than its journals, place by place; nothing when it agrees.
 
@@ -45,7 +53,7 @@ def compare(profile: Profile, payload: bytes, headers: pd.DataFrame, lines: pd.D
     kind = profile["layout"] if profile["kind"] == "text" else profile["kind"]
     try:
         found = READERS[kind](profile, payload)
-    except (Torn, csv.Error, ValueError, KeyError, IndexError, zipfile.BadZipFile, ElementTree.ParseError) as error:
+    except _DAMAGED as error:
         return [*flaws, f"it cannot be read: {error}"]
     wanted = _legs(profile, headers, lines) if kind in ("beancount", "ledger") else _wanted(profile, headers, lines)
     for place, amounts in wanted.items():

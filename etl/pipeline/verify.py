@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etl import erp, render, transport
@@ -126,7 +127,11 @@ def _reread(context: Context) -> Iterator[Finding]:
         current = set(headers["mapping_digest"]) == {context.bundle.digest}
         if not current or not file.is_file() or not lines.is_file():
             continue
-        flaws = reread.compare(profile, file.read_bytes(), headers, pq.read_table(lines).to_pandas())
+        frame = _lines(lines)
+        if frame is None:
+            yield "FILE_DIFFERS", batch.batch_id, f"{lines} cannot be read"
+            continue
+        flaws = reread.compare(profile, file.read_bytes(), headers, frame)
         if flaws:
             yield "FILE_DIFFERS", batch.batch_id, "; ".join(flaws)
 
@@ -187,5 +192,15 @@ def _reversed(context: Context, batches: list[Any]) -> tuple[pd.DataFrame, pd.Da
     if not (journals["reversal_of"] != "").any():
         return journals, pd.DataFrame(columns=_LINES)
     files = [context.batch_folder(batch.folder) / "lines.parquet" for batch in batches if "again" not in batch.totals]
-    parts = [pq.read_table(path, columns=_LINES).to_pandas() for path in files if path.is_file()]
-    return journals, pd.concat(parts, ignore_index=True)
+    parts = [_lines(path) for path in files if path.is_file()]
+    kept = [part[_LINES] for part in parts if part is not None]
+    return journals, pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=_LINES)
+
+
+def _lines(path: Path) -> pd.DataFrame | None:
+    """The sealed lines of a batch; None when the file is damaged."""
+    try:
+        frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    except (pa.ArrowException, OSError):
+        return None
+    return frame if set(_LINES) <= set(frame.columns) else None
