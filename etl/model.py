@@ -7,7 +7,6 @@ compare and hash the same everywhere.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 CODE, TEXT, DATE, TIME, MONEY, INTEGER, CURRENCY, RATE, PERCENT = (
     "code", "text", "date", "time", "money", "integer", "currency", "rate", "percent",
@@ -115,7 +115,7 @@ def distinct(series: pd.Series) -> tuple[Ints, list[str]]:
     return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary.to_pylist()
 
 
-def spread(values: Sequence[str], codes: Ints) -> pd.Series:
+def spread(values: Sequence[str] | pa.Array, codes: Ints) -> pd.Series:
     """The text of each row from the distinct texts: the way back from `distinct`."""
     return texts(pc.take(pa.array(values, type=pa.large_string()), pa.array(codes)))
 
@@ -126,6 +126,12 @@ def positions(keys: pd.Series, of: pd.Series) -> Ints:
     return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
+def among(rows: pd.DataFrame, others: pd.DataFrame, columns: Sequence[str]) -> Bools:
+    """Which rows have the texts of a row of `others` in these columns."""
+    mine, theirs = (joined([utf8(frame[c]) for c in columns]) for frame in (rows, others))
+    return np.asarray(pc.is_in(mine, value_set=theirs).to_numpy(zero_copy_only=False), dtype=bool)
+
+
 def combine(columns: Sequence[Ints]) -> tuple[Ints, Ints]:
     """Number the distinct combinations of several code columns.
 
@@ -133,27 +139,26 @@ def combine(columns: Sequence[Ints]) -> tuple[Ints, Ints]:
     of first appearance.
     """
     assert columns, "at least one column"
-    key = columns[0]
+    key = numbered(columns[0])
     for column in columns[1:]:
-        width = int(column.max(initial=0)) + 1
-        _, key = np.unique(key, return_inverse=True)
-        key = key * width + column
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    return rank[inverse], first[order]
+        key = numbered(key * (int(column.max(initial=0)) + 1) + column)
+    newest = np.maximum.accumulate(key)
+    return key, np.flatnonzero(key > np.append(-1, newest[:-1]))[: int(newest[-1]) + 1 if len(key) else 0]
+
+
+def numbered(values: Ints) -> Ints:
+    """Each distinct number's own number, in order of first appearance, on every row."""
+    return np.asarray(pd.factorize(values)[0], dtype=np.int64)
 
 
 def groups(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[Ints, Ints]:
     """Number the distinct combinations of columns of a frame; out as in `combine`."""
     if not len(frame):
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    coded = [
-        distinct(frame[c])[0] if frame[c].dtype == "str" else np.unique(frame[c], return_inverse=True)[1]
+    return combine([
+        distinct(frame[c])[0] if frame[c].dtype == "str" else numbered(frame[c].to_numpy(dtype=np.int64))
         for c in columns
-    ]
-    return combine([np.asarray(c, dtype=np.int64) for c in coded])
+    ])  # fmt: skip
 
 
 def sum_by(values: Ints, group: Ints, count: int) -> Ints:
@@ -174,32 +179,41 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
-def journal_identity(keys: pa.Array) -> tuple[list[str], list[str]]:
+def journal_identity(keys: pa.Array) -> tuple[pa.Array, pa.Array]:
     """journal_id (sha256 in hex) and journal_key (16 characters A-Z2-7, the same digest) for each identity text.
 
     The text holds company, source system, report id, report version, purpose and nothing else: no clock, no run,
     no file name, no mapping version. 16 characters fit every ERP's reference field.
     """
-    ids, short = [], []
-    for text in keys.to_pylist():
-        raw = hashlib.sha256(text.encode())
-        ids.append(raw.hexdigest())
-        short.append(base64.b32encode(raw.digest()[:10]).decode())
-    return ids, short
+    raw = b"".join([hashlib.sha256(text).digest() for text in pc.cast(keys, pa.large_binary()).to_pylist()])
+    bits = np.unpackbits(np.frombuffer(raw, dtype=np.uint8).reshape(-1, _DIGEST)[:, :10], axis=1)
+    fives = np.packbits(bits.reshape(-1, 5), axis=1)[:, 0] >> 3
+    return _of_width(raw.hex().encode(), 2 * _DIGEST), _of_width(_BASE32[fives].tobytes(), 16)
 
 
-def hash_runs(rows: pa.Array, starts: Ints) -> list[str]:
+_DIGEST: Final = 32  # bytes of a sha256
+_BASE32: Final = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", dtype=np.uint8)
+
+
+def _of_width(content: bytes, width: int) -> pa.Array:
+    """Texts of one width that stand one after the other."""
+    edges = np.arange(0, len(content) + 1, width, dtype=np.int64)
+    return pa.LargeStringArray.from_buffers(len(edges) - 1, pa.py_buffer(edges), pa.py_buffer(content))
+
+
+def hash_runs(rows: pa.Array, starts: Ints) -> pa.Array:
     """sha256 over each run of consecutive rows (run i goes from starts[i] to the next start), one hash per run.
 
     Each row's text is followed by a line feed. One pass over the bytes, no Python per row.
     """
     if not len(starts):
-        return []
+        return pa.array([], type=pa.large_string())
     lines = joined([rows, ""], "\n")
     offsets = np.frombuffer(lines.buffers()[1], dtype=np.int64)[lines.offset : lines.offset + len(lines) + 1]
     content = memoryview(lines.buffers()[2]) if lines.buffers()[2] is not None else memoryview(b"")
     edges = np.append(offsets[starts], offsets[len(lines)]).tolist()
-    return [hashlib.sha256(content[a:b]).hexdigest() for a, b in pairwise(edges)]
+    digests = [hashlib.sha256(content[a:b]).digest() for a, b in pairwise(edges)]
+    return _of_width(b"".join(digests).hex().encode(), 2 * _DIGEST)
 
 
 @dataclass(frozen=True)

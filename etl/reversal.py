@@ -68,7 +68,7 @@ def _headers(bundle: mapping.Bundle, originals: pd.DataFrame, corrections: pd.Da
     )  # fmt: skip
     ids, keys = model.journal_identity(text)
     reports = originals["claim_report"]
-    new = dict(zip(zip(originals["journal_key"], reports, strict=True), keys, strict=True))
+    new = dict(zip(zip(originals["journal_key"], reports, strict=True), keys.to_pylist(), strict=True))
     main = [new.get(pair, "") for pair in zip(originals["belongs_to"], reports, strict=True)]
     return originals.assign(
         journal_id=model.texts(ids), journal_key=model.texts(keys), reversal_of=originals["journal_key"],

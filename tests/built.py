@@ -57,7 +57,12 @@ def journals(*reports: str, content: str = "") -> pd.DataFrame:
     for report in reports:
         ids, keys = model.journal_identity(model.utf8(model.texts([report])))
         content_hash = hashlib.sha256((report + content).encode()).hexdigest()
-        own = {"journal_id": ids[0], "journal_key": keys[0], "report_id": report, "content_hash": content_hash}
+        own = {
+            "journal_id": ids[0].as_py(),
+            "journal_key": keys[0].as_py(),
+            "report_id": report,
+            "content_hash": content_hash,
+        }
         rows.append(tuple((same | own).get(name, "") for name in model.JOURNAL_COLUMNS))
     return strings(rows, model.JOURNAL_COLUMNS, ("lines", "debit_minor", "base_debit_minor", "rounding_minor"))
 

@@ -12,9 +12,9 @@ from books import FEED, JOURNAL, TABLES, bundle, expense_lines, shown, write_map
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from etl import cli, config, mapping
+from etl import cli, config, mapping, model
+from etl.days import local_dates
 from etl.errors import ConfigurationError
-from etl.mapping.dates import local_date
 
 
 def refused(folder: Path, **changed: str) -> str:
@@ -66,8 +66,9 @@ def test_b95_the_posting_date_is_the_approval_in_the_companys_time_zone(tmp_path
 
 
 def test_b95_local_dates_at_the_edge_of_summer_time() -> None:
-    assert "2026-03-29" == local_date("2026-03-28T23:30:00Z", "Europe/Berlin")
-    assert "2026-03-28" == local_date("2026-03-28", "Europe/Berlin")
+    times = model.texts(["2026-03-28T23:30:00Z", "2026-03-28", ""])
+    expected = ["2026-03-29", "2026-03-28", ""]
+    assert expected == local_dates(times, model.texts(["DE01"] * 3), {"DE01": "Europe/Berlin"}).tolist()
 
 
 RULES = {

@@ -20,9 +20,9 @@ from books import FEED, JOURNAL, bundle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl import clean, journal, mapping, render
+from etl import clean, journal, mapping, model, render
 from etl.config import Document
-from etl.pipeline import booking
+from etl.pipeline import blocks, booking
 
 COLUMNS = [
     "Company", "Report", "Version", "Line", "Employee", "Type", "Date", "Approved", "Payer", "Currency", "Amount",
@@ -86,7 +86,8 @@ class Office:
         before = booking.first()
         if earlier is not None:
             made = booking.made(earlier, "posted")
-            before = replace(before, seq=2, known=booking.decided(earlier, 1), journals=lambda _: made)
+            known = booking.decided(earlier, 1)
+            before = replace(before, seq=2, known=lambda _: known, journals=lambda _: made)
         return booking.book(self.bundle, self.read(records), "a.csv", before, self.tables)
 
     def made(self, records: Sequence[Record], columns: Sequence[str] = COLUMNS) -> journal.Journals:
@@ -254,6 +255,21 @@ def test_booking_twice_gives_the_same_bytes_and_they_read_back_as_what_was_booke
             rows = csv.DictReader(io.StringIO(payload.decode()))
             debit = sum(Decimal(row["dr"] or 0) for row in rows)
             assert 100 * debit == int(lines["debit_minor"].sum())
+
+
+@SETTINGS
+@given(found=records("RS"), lines=st.integers(1, 9))
+def test_the_size_of_a_block_changes_no_byte(office: Office, found: list[Record], lines: int) -> None:
+    bad = {**found[0], "Report": "B1", "Type": "NOPE"}
+    whole = office.book([*found, bad])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "LINES_OF_A_BLOCK", lines)
+        cut = office.book([*found, bad])
+
+    assert [one.payload for one in whole.sealed] == [one.payload for one in cut.sealed]
+    assert journals(whole) == journals(cut)
+    order = model.REJECT_COLUMNS
+    assert whole.rejects.sort_values(order).values.tolist() == cut.rejects.sort_values(order).values.tolist()
 
 
 @SETTINGS

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl import config, errors, model, money
+from etl.days import local_dates
 from etl.errors import ConfigurationError
 from etl.model import ControlTotals
 from validations import rules
@@ -792,8 +793,8 @@ def test_local_dates_follow_the_company_through_summer_time() -> None:
     names = model.texts(["US01", "US01", "US01", "US01", "CN01"])
 
     expected = ["2026-03-07", "2026-03-08", "2026-03-09", "", "2026-05-01"]
-    assert expected == rules.local_dates(times, names, {"US01": "America/Chicago"}).tolist()
-    assert rules.local_dates(times[:2], model.texts(["?", "?"]), {}).tolist() == ["2026-03-08", "2026-03-09"]
+    assert expected == local_dates(times, names, {"US01": "America/Chicago"}).tolist()
+    assert local_dates(times[:2], model.texts(["?", "?"]), {}).tolist() == ["2026-03-08", "2026-03-09"]
 
 
 @settings(deadline=None)

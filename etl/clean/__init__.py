@@ -7,6 +7,6 @@ Checks that need more than the cell itself (totals, dates in order, states, poli
 
 from etl.clean.lines import Cleaned, clean
 from etl.clean.plan import check, columns
-from etl.clean.versions import business_hashes, content_hashes
+from etl.clean.versions import both_hashes, content_hashes
 
-__all__ = ["Cleaned", "business_hashes", "check", "clean", "columns", "content_hashes"]
+__all__ = ["Cleaned", "both_hashes", "check", "clean", "columns", "content_hashes"]

@@ -26,23 +26,32 @@ def content_hashes(lines: pd.DataFrame) -> pd.Series:
 
     Lines are taken in order of line number and part, so their order in the file does not matter.
     """
-    return _hashes(lines, _NOT_CONTENT)
+    return _hashes(lines, [_NOT_CONTENT])[0]
 
 
-def business_hashes(lines: pd.DataFrame) -> pd.Series:
-    """The same over what decides the journal: neither the state nor who approved it when."""
-    return _hashes(lines, _NOT_BUSINESS)
+def both_hashes(lines: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """`content_hashes`, and the same over what decides the journal: neither the state nor who approved it when."""
+    content, business = _hashes(lines, [_NOT_CONTENT, _NOT_BUSINESS])
+    return content, business
 
 
-def _hashes(lines: pd.DataFrame, without: Sequence[str]) -> pd.Series:
+def _hashes(lines: pd.DataFrame, without: Sequence[Sequence[str]]) -> list[pd.Series]:
+    """The hash on each line of its report's lines, once without each of these sets of fields."""
     if not len(lines):
-        return model.texts([])
+        return [model.texts([]) for _ in without]
     report, first = model.groups(lines, model.REPORT_KEY)
     order = np.lexsort((lines["allocation_no"].to_numpy(), lines["line_no"].to_numpy(), report))
-    cells = [_cells(lines[name]) for name in model.LINE_FIELDS if name not in (*without, *_LATER)]
-    rows = model.joined([model.joined(cells), *(_later(lines, name) for name in _LATER)], "").take(pa.array(order))
-    hashes = model.hash_runs(rows, np.searchsorted(report[order], np.arange(len(first))))
-    return model.spread(hashes, report)
+    starts = np.searchsorted(report[order], np.arange(len(first)))
+    sorted_already = bool((order == np.arange(len(order))).all())
+    cells = {name: _cells(lines[name]) for name in model.LINE_FIELDS if name not in _LATER}
+    later = [_later(lines, name) for name in _LATER]
+    out = []
+    for names in without:
+        rows = model.joined([cell for name, cell in cells.items() if name not in names])
+        rows = model.joined([rows, *later], "")
+        rows = rows if sorted_already else rows.take(pa.array(order))
+        out.append(model.spread(model.hash_runs(rows, starts), report))
+    return out
 
 
 def _later(lines: pd.DataFrame, name: str) -> pa.Array:

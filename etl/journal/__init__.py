@@ -11,13 +11,13 @@ import pandas as pd
 from etl import mapping, model
 from etl.journal import accrual, headers, lines, split
 from etl.journal.batches import JOURNALS_PER_BATCH_MAX, JOURNALS_PER_BATCH_USUAL, Batch, again, batches, beginning
-from etl.journal.headers import is_grouped
+from etl.journal.headers import is_grouped, report_order
 from etl.journal.lines import content_hashes, only
 from etl.journal.result import Journals
 
 __all__ = [
     "JOURNALS_PER_BATCH_MAX", "JOURNALS_PER_BATCH_USUAL", "Batch", "Journals", "again", "batches", "beginning",
-    "build", "content_hashes", "only",
+    "build", "content_hashes", "is_grouped", "only", "report_order",
 ]  # fmt: skip
 
 
@@ -31,8 +31,7 @@ def build(bundle: mapping.Bundle, expense: pd.DataFrame, parts: pd.DataFrame) ->
     made = _build(bundle, expense, parts)
     if not is_grouped(bundle) or made.rejects.empty:
         return made
-    bad = set(made.rejects[model.REPORT_KEY].itertuples(index=False, name=None))
-    good = [key not in bad for key in expense[model.REPORT_KEY].itertuples(index=False, name=None)]
+    good = ~model.among(expense, made.rejects, model.REPORT_KEY)
     again = build(bundle, *only(expense, parts, good))
     return Journals(again.headers, again.lines, again.lineage, again.reports, pd.concat([made.rejects, again.rejects]))
 

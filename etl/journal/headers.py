@@ -107,6 +107,11 @@ def _sorted_groups(lines: pd.DataFrame, columns: list[str]) -> tuple[Ints, Ints]
     return rank[codes] if len(codes) else codes, first[order]
 
 
+def report_order(lines: pd.DataFrame) -> Ints:
+    """For each line the place of its report (model.REPORT_KEY) in the order in which journals stand."""
+    return _sorted_groups(lines, model.REPORT_KEY)[0]
+
+
 def _header(bundle: mapping.Bundle, lines: pd.DataFrame, group: Ints, first: Ints) -> pd.DataFrame:
     head = lines.iloc[first].reset_index(drop=True)
     posting = _latest(lines["posting_date"], group, len(head))
@@ -202,9 +207,8 @@ def accepted(heads: pd.DataFrame, reports: pd.DataFrame, rejected: pd.DataFrame)
     """Headers of groups without a rejected report: a report goes with all its journals or with none."""
     if rejected.empty:
         return np.ones(len(heads), dtype=bool)
-    bad = set(rejected[model.REPORT_KEY].itertuples(index=False, name=None))
-    keys = reports[model.REPORT_KEY].itertuples(index=False, name=None)
-    wrong = np.unique(reports["group"].to_numpy(dtype=np.int64)[[key in bad for key in keys]])
+    bad = model.among(reports, rejected, model.REPORT_KEY)
+    wrong = np.unique(reports["group"].to_numpy(dtype=np.int64)[bad])
     return np.asarray(~np.isin(heads["group"].to_numpy(dtype=np.int64), wrong))
 
 

@@ -245,7 +245,7 @@ def _one_sided(rules: Sequence[Mapping[str, Any]]) -> Bools:
     return np.array(kept, dtype=bool)
 
 
-def content_hashes(heads: pd.DataFrame, merged: pd.DataFrame, starts: Ints) -> list[str]:
+def content_hashes(heads: pd.DataFrame, merged: pd.DataFrame, starts: Ints) -> pa.Array:
     """One hash per header over its lines; `merged` has JOURNAL_LINE_COLUMNS and `journal`, their header's position."""
     journal = pa.array(merged["journal"].to_numpy(dtype=np.int64))
     head = model.joined(

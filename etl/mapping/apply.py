@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from etl import errors, lookup, masking, model
+from etl.days import local_dates
 from etl.mapping import dates, lengths
 from etl.mapping.bundle import Bundle
 
@@ -71,13 +72,12 @@ def with_dates(
     base = [bundle.company(name, "base_currency") for name in company_names]
     rule = dates.rule_of(bundle.journal)
     names = dates.fields(rule)
-    codes, first = model.groups(lines, ["company", *names])
-    keys = lines[["company", *names]].iloc[first].itertuples(index=False, name=None)
-    days = [
-        dates.posting_date(rule, dict(zip(names, moments, strict=True)), bundle.company(company, "time_zone"))
-        for company, *moments in keys
-    ]
-    posted = _one_of_a_journal(rule, lines, model.spread(days, codes))
+    zones = {name: bundle.company(name, "time_zone") for name in company_names}
+    local = pd.DataFrame({name: local_dates(lines[name], lines["company"], zones) for name in names})
+    codes, first = model.groups(local, names)
+    moments = [dict(zip(names, one, strict=True)) for one in local.iloc[first].itertuples(index=False, name=None)]
+    dated = [dates.posting_date(rule, one) for one in moments]
+    posted = _one_of_a_journal(rule, lines, model.spread(dated, codes))
     empty = np.flatnonzero((posted == "").to_numpy(dtype=bool))
     faults.add(empty, "MISSING", " and ".join(dates.asked(rule)), [""] * len(empty), "")
     lines = lines.assign(base_currency=model.spread(base, companies), posting_date=posted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from etl import model
 
@@ -35,17 +34,9 @@ def problems(rule: Rule) -> Iterator[str]:
             yield f"{name!r} is no date of an expense line"
 
 
-def local_date(moment: str, time_zone: str) -> str:
-    """The ISO date on which a UTC time falls in a time zone; a plain date stays itself."""
-    if "T" not in moment:
-        return moment
-    utc = datetime.datetime.fromisoformat(moment.replace("Z", "+00:00"))
-    return utc.astimezone(ZoneInfo(time_zone)).date().isoformat()
-
-
-def posting_date(rule: Rule, moments: Mapping[str, str], time_zone: str) -> str:
-    """The ISO date that a rule gives for the dates and times of one line; "" when it has none of those asked for."""
-    local = {name: local_date(moment, time_zone) for name, moment in moments.items() if moment}
+def posting_date(rule: Rule, local: Mapping[str, str]) -> str:
+    """The ISO date that a rule gives for the local dates of one line; "" when it has none of those asked for."""
+    local = {name: date for name, date in local.items() if date}
     found = [local[name] for name in asked(rule) if name in local]
     if not found:
         return ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,25 +13,26 @@ import pandas as pd
 
 from etl import clean, formats, journal, mapping, model, render, reversal, versions
 from etl.errors import PermanentError
-from etl.pipeline import corrections
+from etl.pipeline import blocks, corrections
 from validations import rules, schemas
 
 # Invoice keys in, model.INVOICE_COLUMNS of the accepted report versions that claim them out.
 Claims = Callable[[Sequence[str]], pd.DataFrame]
-ROUNDED_COLUMNS: Final = ["journal_key", "company", "period", "rounding_minor"]
+# Report ids in, their decided versions out (versions.KNOWN_COLUMNS).
+Known = Callable[[Sequence[str]], pd.DataFrame]
 
 
 @dataclass(frozen=True)
 class Before:
     """What was decided and booked before a file, which is the `seq`-th to land.
 
-    known: versions.KNOWN_COLUMNS. claims: who claims an invoice. journals: all journals of some reports. content: what
-    was sealed for them. rounded: ROUNDED_COLUMNS of every journal with rounding. waived: company, report, version and
-    code of exceptions that two persons agreed to; discarded: report versions that they gave up.
+    known: what was decided of some reports. claims: who claims an invoice. journals: all journals of some reports.
+    content: what was sealed for them. rounded: ROUNDED_COLUMNS of every journal with rounding. waived: company, report,
+    version and code of exceptions that two persons agreed to; discarded: report versions that they gave up.
     """
 
     seq: int
-    known: pd.DataFrame
+    known: Known
     claims: Claims
     journals: versions.Journals
     content: corrections.Content
@@ -87,17 +88,26 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
 
     Raises PermanentError CONSERVATION when landed and outcomes differ: a defect, nothing is written.
     """
+    booked, journals = _judge(bundle, raw, name, before, tables)  # the lines themselves are gone when batches are made
+    return replace(booked, sealed=_seal(bundle, journals))
+
+
+def _judge(
+    bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before, tables: Path
+) -> tuple[Booking, journal.Journals]:  # fmt: skip
+    """What a file comes to but for its batches, and the journals that go into these."""
     schemas.prove(raw.frame, schemas.raw([str(column) for column in raw.frame.columns if column != "source_row"]))
     cleaned = clean.clean(raw, bundle.source, name_parts(bundle, name))
     lines = cleaned.lines
     found = _with_versions_of(lines, cleaned.rejects)
     seen, version_of = _versions(lines)
     withdrawn = bundle.feed["checks"].get("withdrawn", ())
-    verdict = versions.classify(seen, before.known, before.journals, withdrawn, before.seq)
+    known = before.known(seen["report_id"].unique().tolist())
+    verdict = versions.classify(seen, known, before.journals, withdrawn, before.seq)
     heading = np.array(verdict.outcomes, dtype=object)
     gone = lines.loc[(heading == model.WITHDRAWN)[version_of]].reset_index(drop=True)
     closed = np.isin(heading, _SETTLED) | seen["state"].isin(list(withdrawn)).to_numpy(dtype=bool)
-    judged = lines.loc[~closed[version_of]].reset_index(drop=True)
+    judged = lines.loc[~closed[version_of]].reset_index(drop=True) if closed.any() else lines
     replaced, left = corrections.possible(bundle, verdict.replaced)
     withdrawals, undated = corrections.withdrawal_dates(bundle, gone, found, replaced)
     undated = pd.concat([left, undated], ignore_index=True)
@@ -106,9 +116,8 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     policy = _not_waived(rules.check(judged, bundle.feed, bundle.rules, tables, bad, claims), before.waived)
     rejects = pd.concat([_of_judged(found, judged), verdict.rejects, undated, policy], ignore_index=True)
     rejects = _causes(bundle, rejects)
-    accepted = judged.loc[~rules.quarantined(judged, rejects)].reset_index(drop=True)
-    schemas.prove(accepted, schemas.CLEAN)
-    journals, late = _journals(bundle, accepted, replaced, withdrawals, before)
+    good = ~rules.quarantined(judged, rejects)
+    journals, late = blocks.journals(bundle, judged, good, replaced, withdrawals, before.content, before.rounded)
     rejects = pd.concat([rejects, late], ignore_index=True)
     held = rules.quarantined(seen, rejects)
     final = _final(verdict.outcomes, held, _among(seen, before.discarded))
@@ -117,17 +126,16 @@ def book(bundle: mapping.Bundle, raw: formats.RawFile, name: str, before: Before
     profile = rules.profile(lines, rejects)
     invoices = rules.invoices(judged.loc[~rules.quarantined(judged, rejects)], bundle.feed)
     voided = corrections.voided(replaced, seen.loc[held])
-    sealed = _seal(bundle, journals)
-    told = before.known["report_id"].isin(seen["report_id"]) & (before.known["outcome"] != model.DUPLICATE)
-    known = before.known.loc[told, model.REPORT_KEY]
-    return Booking(totals, rejects, sealed, journals.reports, profile, invoices, cleaned.normalised, voided, known)
+    known = known.loc[known["outcome"] != model.DUPLICATE, model.REPORT_KEY]
+    facts = (profile, invoices, cleaned.normalised, voided, known)
+    return Booking(totals, rejects, (), journals.reports, *facts), journals
 
 
 _SETTLED: Final = (model.DUPLICATE, model.SUPERSEDED, model.WITHDRAWN)
 
 
 def _versions(lines: pd.DataFrame) -> tuple[pd.DataFrame, versions.Ints]:
-    return versions.report_versions(lines, clean.content_hashes(lines), clean.business_hashes(lines))
+    return versions.report_versions(lines, *clean.both_hashes(lines))
 
 
 def _final(heading: Sequence[str], held: np.ndarray, discarded: np.ndarray) -> list[str]:
@@ -181,8 +189,8 @@ def made(booked: Booking, state: str) -> pd.DataFrame:
 
 def rounding(booked: Booking) -> pd.DataFrame:
     """The journals of a file with rounding (ROUNDED_COLUMNS)."""
-    frames = [one.headers.loc[one.headers["rounding_minor"] != 0, ROUNDED_COLUMNS] for one in booked.sealed]
-    return pd.concat([nothing_booked()[ROUNDED_COLUMNS], *frames], ignore_index=True)
+    frames = [one.headers.loc[one.headers["rounding_minor"] != 0, blocks.ROUNDED_COLUMNS] for one in booked.sealed]
+    return pd.concat([nothing_booked()[blocks.ROUNDED_COLUMNS], *frames], ignore_index=True)
 
 
 _LINK: Final = ["company", "report_id", "journal_key"]
@@ -199,7 +207,9 @@ def first() -> Before:
     """Nothing was decided or booked before: the first file."""
     unclaimed = pd.DataFrame({name: model.texts([]) for name in model.INVOICE_COLUMNS})
     none = reversal.Content(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    return Before(1, nothing_known(), lambda _: unclaimed, lambda _: nothing_booked(), lambda _: none, nothing_booked)
+    return Before(
+        1, lambda _: nothing_known(), lambda _: unclaimed, lambda _: nothing_booked(), lambda _: none, nothing_booked
+    )
 
 
 def nothing_known() -> pd.DataFrame:
@@ -216,7 +226,7 @@ def _claims(before: Before, gone: pd.DataFrame) -> Claims:
 
     def claims(keys: Sequence[str]) -> pd.DataFrame:
         found = before.claims(keys)
-        known = before.known[before.known["report_id"].isin(found["report_id"])]
+        known = before.known(found["report_id"].unique().tolist())
         now = set(versions.current(known)[model.REPORT_KEY].itertuples(index=False, name=None))
         rows = found[model.REPORT_KEY].itertuples(index=False, name=None)
         return found.loc[[row in now and row[:2] not in free for row in rows]]
@@ -246,102 +256,11 @@ def _causes(bundle: mapping.Bundle, rejects: pd.DataFrame) -> pd.DataFrame:
     return rejects.loc[~(follows & rules.quarantined(rejects, rejects[rejects["code"] == "STATUS"]))]
 
 
-def _journals(
-    bundle: mapping.Bundle, accepted: pd.DataFrame, replaced: pd.DataFrame, withdrawals: pd.DataFrame, before: Before
-) -> tuple[journal.Journals, pd.DataFrame]:
-    """Journals of the accepted reports with the reversals of what they and the withdrawn ones replace; and rejects.
-
-    A report that cannot be mapped, balanced or rendered is rejected with all of them.
-    """
-    applied = mapping.apply(bundle, accepted)
-    mapped = applied.lines.loc[~rules.quarantined(applied.lines, applied.rejects)]
-    dated, closed = corrections.correction_dates(bundle, mapped, replaced)
-    dated = pd.concat([withdrawals, dated], ignore_index=True)
-    late = [applied.rejects, closed]
-    lines, parts = journal.only(applied.lines, applied.parts, ~rules.quarantined(applied.lines, pd.concat(late)))
-    while True:
-        made = journal.build(bundle, lines, parts)
-        late.append(made.rejects)
-        dated = dated.loc[~rules.quarantined(dated, pd.concat(late))]
-        both = _with_reversals(made, corrections.reversals(bundle, replaced, dated, before.content))
-        unfit = pd.concat([
-            _of_reports(both, render.check(profile, bundle, *_of_target(bundle, both, target)[:2]))
-            for target, profile in bundle.targets.items()
-        ], ignore_index=True)  # fmt: skip
-        unfit = pd.concat([unfit, _of_reports(both, _over_period(bundle, both, before))], ignore_index=True)
-        late.append(unfit)
-        if unfit.empty:
-            return both, pd.concat(late, ignore_index=True)
-        lines, parts = journal.only(lines, parts, ~rules.quarantined(lines, pd.concat(late)))
-
-
-def _over_period(bundle: mapping.Bundle, journals: journal.Journals, before: Before) -> pd.DataFrame:
-    """Journals with rounding in a company and period where it would come to more than `period_limit_minor`."""
-    faults, heads = mapping.Faults(), journals.headers
-    limit = int(bundle.journal.get("rounding", {}).get("period_limit_minor", "0"))
-    mine = heads.loc[heads["rounding_minor"] != 0, ROUNDED_COLUMNS] if limit else heads.iloc[:0]
-    if len(mine):
-        past = before.rounded()
-        whole = pd.concat([mine, past.loc[~past["journal_key"].isin(heads["journal_key"]), ROUNDED_COLUMNS]])
-        size = whole["rounding_minor"].abs().groupby([whole["company"], whole["period"]], dropna=False).transform("sum")
-        over = np.flatnonzero(heads["journal_key"].isin(whole.loc[size > limit, "journal_key"]).to_numpy(dtype=bool))
-        values = heads["period"].iloc[over].tolist()
-        faults.add(over, "ROUNDING_PERIOD", "rounding", values, f"{limit} minor units")
-    return faults.rejects(heads.assign(line_no=0, source_row=0))
-
-
-def _with_reversals(made: journal.Journals, reversals: journal.Journals | None) -> journal.Journals:
-    """The journals with the reversals of what their reports and the withdrawn ones replace, the reversals first."""
-    if reversals is None:
-        return made
-    headers, booked, lineage = (
-        pd.concat([getattr(reversals, name), getattr(made, name)], ignore_index=True)
-        for name in ("headers", "lines", "lineage")
-    )
-    return journal.Journals(headers, booked, lineage, made.reports, made.rejects)
-
-
-def _of_reports(journals: journal.Journals, rejects: pd.DataFrame) -> pd.DataFrame:
-    """Rejects of journals as rejects of the reports in them; a reversal's are its version's own."""
-    if rejects.empty or not len(journals.reports):
-        return rejects
-    head = journals.headers
-    main = head["belongs_to"].where(head["belongs_to"] != "", head["journal_key"])
-    at = head[model.REPORT_KEY].assign(main=main)
-    named = at.merge(
-        journals.reports.rename(columns={"journal_key": "main"}), on="main", suffixes=("", "_of"), validate="m:m"
-    )
-    own = [*model.REPORT_KEY, *(f"{name}_of" for name in model.REPORT_KEY)]
-    both = rejects.merge(named[own].drop_duplicates(), how="left", on=model.REPORT_KEY, validate="m:m")
-    for name in model.REPORT_KEY:
-        both[name] = both[f"{name}_of"].fillna(both[name]).astype("str")
-    return both[model.REJECT_COLUMNS].drop_duplicates(ignore_index=True)
-
-
-def _in_batches(journals: journal.Journals, batches: Sequence[model.Ints]) -> Iterator[journal.Journals]:
-    """The journals of each batch (header rows), with what belongs to them; keys are looked up once for all batches."""
-    headers, frames = journals.headers, (journals.lines, journals.lineage, journals.reports)
-    row_of = [model.positions(frame["journal_key"], headers["journal_key"]) for frame in frames]
-    for rows in batches:
-        wanted = np.zeros(len(headers) + 1, dtype=bool)  # the last one: no header, -1
-        wanted[rows] = True
-        lines, lineage, reports = (
-            frame.loc[wanted[at]].reset_index(drop=True) for frame, at in zip(frames, row_of, strict=True)
-        )
-        yield journal.Journals(headers.iloc[rows].reset_index(drop=True), lines, lineage, reports, journals.rejects)
-
-
-def _of_target(bundle: mapping.Bundle, journals: journal.Journals, target: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    companies = [c for c in bundle.feed["companies"] if bundle.target_of(c)["target"] == target]
-    [part] = _in_batches(journals, [np.flatnonzero(journals.headers["company"].isin(companies))])
-    return part.headers, part.lines
-
-
 def _seal(bundle: mapping.Bundle, journals: journal.Journals) -> tuple[Sealed, ...]:
     schemas.prove(journals.headers, schemas.JOURNAL)
     schemas.prove(journals.lines, schemas.JOURNAL_LINES)
     sealed, batches = [], list(journal.batches(bundle, journals.headers))
-    for batch, part in zip(batches, _in_batches(journals, [batch.rows for batch in batches]), strict=True):
+    for batch, part in zip(batches, blocks.in_batches(journals, [batch.rows for batch in batches]), strict=True):
         payload = render.render(bundle.targets[batch.target], bundle, batch, part.headers, part.lines)
         sealed.append(Sealed(batch, part.headers, part.lines, part.lineage, part.reports, payload))
     return tuple(sealed)

@@ -80,8 +80,7 @@ def correction_dates(
 
 def _among(first: pd.DataFrame, replaced: pd.DataFrame) -> np.ndarray:
     """The versions that replace a journal."""
-    mine = set(replaced[_BY].itertuples(index=False, name=None))
-    return np.array([key in mine for key in first[model.REPORT_KEY].itertuples(index=False, name=None)], dtype=bool)
+    return model.among(first, replaced[_BY].set_axis(model.REPORT_KEY, axis=1), model.REPORT_KEY)
 
 
 def _posted_last(first: pd.DataFrame, replaced: pd.DataFrame) -> pd.Series:

@@ -91,6 +91,9 @@ def _before(context: Context, landing: Landing | None) -> booking.Before:
     """What the store knows of reports; the landing's own decisions are left out."""
     system = context.bundle.source_system
 
+    def known(reports: Sequence[str]) -> pd.DataFrame:
+        return context.store.known_versions(system, reports, (context.feed_id, landing.sha256) if landing else None)
+
     def claims(keys: Sequence[str]) -> pd.DataFrame:
         return context.store.invoice_claims(system, keys)
 
@@ -100,8 +103,7 @@ def _before(context: Context, landing: Landing | None) -> booking.Before:
     def content(headers: pd.DataFrame) -> reversal.Content:
         return sealed_content(context, headers)
 
-    known = context.store.known_versions(system, (context.feed_id, landing.sha256) if landing else None)
-    seq = landing.seq if landing else int(known["seq"].max() if len(known) else 0) + 1
+    seq = landing.seq if landing else context.store.last_landing() + 1
     waived, discarded = agreed(context, "release", "waived"), agreed(context, "discard", "versions")
     return booking.Before(
         seq, known, claims, journals, content, lambda: context.store.rounding(system), waived, discarded
@@ -153,7 +155,10 @@ def with_file(past: Past, decision: Decision) -> Past:
     def rounded() -> pd.DataFrame:
         return pd.concat([before.rounded(), booking.rounding(booked)], ignore_index=True)
 
-    known = pd.concat([before.known, booking.decided(booked, before.seq)], ignore_index=True)
+    def known(reports: Sequence[str]) -> pd.DataFrame:
+        mine = booking.decided(booked, before.seq)
+        return pd.concat([before.known(reports), mine[mine["report_id"].isin(reports)]], ignore_index=True)
+
     after = replace(before, seq=before.seq + 1, known=known, claims=claims, journals=journals, rounded=rounded)
     return replace(past, before=after, alike=alike, history=[*past.history, versions.totals(booked.outcomes)])
 

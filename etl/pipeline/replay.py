@@ -52,7 +52,10 @@ class _Books:
         def claims(keys: Sequence[str]) -> pd.DataFrame:
             return self.invoices[self.invoices["invoice_key"].isin(list(keys))]
 
-        return booking.Before(seq, self.known, claims, journals, self.content, lambda: self.journals)
+        return booking.Before(seq, self._known, claims, journals, self.content, lambda: self.journals)
+
+    def _known(self, reports: Sequence[str]) -> pd.DataFrame:
+        return self.known[self.known["report_id"].isin(reports)]
 
     def content(self, headers: pd.DataFrame) -> reversal.Content:
         mine = [one for one in self.sealed if one.batch.batch_id in set(headers["batch_id"])]

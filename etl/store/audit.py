@@ -14,6 +14,7 @@ from typing import Any, Final
 import pandas as pd
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql import Select
 
 from etl import model
 from etl.store import frames
@@ -129,13 +130,17 @@ def landing_subject(feed_id: str, sha256: str) -> str:
     return f"{feed_id}/{sha256}"
 
 
-def _digest(rows: Sequence[Sequence[Any]]) -> str:
-    return model.digest(*sorted("\x1e".join(map(str, row)) for row in rows)) if rows else NOTHING
+def _digest(connection: Connection, statement: Select[Any]) -> str:
+    """The digest of a statement's rows in order of their texts."""
+    rows = frames.read(connection, statement)
+    if not len(rows):
+        return NOTHING
+    texts = model.joined([model.utf8(rows[name].astype("str")) for name in rows.columns], "\x1e")
+    return model.digest(*sorted(texts.to_pylist()))
 
 
 def _batch(connection: Connection, subject: str) -> str:
-    statement = select(*[t.batch.c[name] for name in _BATCH]).where(t.batch.c.batch_id == subject)
-    return _digest(connection.execute(statement).all())
+    return _digest(connection, select(*[t.batch.c[name] for name in _BATCH]).where(t.batch.c.batch_id == subject))
 
 
 def _members(connection: Connection, subject: str) -> str:
@@ -144,19 +149,19 @@ def _members(connection: Connection, subject: str) -> str:
     answers = (t.batch_member.c.state, t.batch_member.c.erp_document)
     join = t.batch_member.c.journal_key == t.journal.c.journal_key
     statement = select(*columns, *answers).join(t.batch_member, join).where(t.batch_member.c.batch_id == subject)
-    return _digest(connection.execute(statement).all())
+    return _digest(connection, statement)
 
 
 def _landing(connection: Connection, subject: str) -> str:
     feed_id, _, sha256 = subject.rpartition("/")
     where = (t.landing.c.feed_id == feed_id, t.landing.c.sha256 == sha256)
-    return _digest(connection.execute(select(*[t.landing.c[name] for name in _LANDING]).where(*where)).all())
+    return _digest(connection, select(*[t.landing.c[name] for name in _LANDING]).where(*where))
 
 
 def _outcomes(connection: Connection, subject: str) -> str:
     feed_id, _, sha256 = subject.rpartition("/")
     where = (t.outcome.c.feed_id == feed_id, t.outcome.c.landing_sha256 == sha256)
-    return _digest(connection.execute(select(*[t.outcome.c[name] for name in _OUTCOME]).where(*where)).all())
+    return _digest(connection, select(*[t.outcome.c[name] for name in _OUTCOME]).where(*where))
 
 
 NOTHING: Final = "nothing"

@@ -133,17 +133,16 @@ def _refuse_overtaken(connection: Connection, build: Build, outcomes: pd.DataFra
 
     Builds are sealed one at a time, so of two that saw nothing of each other the second one is told to start over.
     """
-    booked = outcomes[outcomes["outcome"].isin(DECIDED)]
-    mine = set(booked[model.REPORT_KEY[:2]].itertuples(index=False, name=None))
-    known = set(build.known[model.REPORT_KEY].itertuples(index=False, name=None))
+    mine = outcomes.loc[outcomes["outcome"].isin(DECIDED), model.REPORT_KEY[:2]].drop_duplicates()
     elsewhere = or_(t.outcome.c.feed_id != build.feed_id, t.outcome.c.landing_sha256.not_in(build.landings))
     decided = select(*[t.outcome.c[name] for name in model.REPORT_KEY]).where(
         t.outcome.c.source_system == build.source_system, t.outcome.c.outcome.in_(DECIDED), elsewhere
     )
-    for part in frames.in_parts([report for _, report in mine]):
-        rows = connection.execute(decided.where(t.outcome.c.report_id.in_(part)))
-        if any(row[:2] in mine and tuple(row) not in known for row in rows):
-            raise TransientError("TARGET_BUSY", value="the store", detail="another run decided the same reports")
+    with frames.temporary(connection, "asked", mine[["report_id"]].drop_duplicates()) as asked:
+        found = frames.read(connection, decided.join(asked, asked.c.report_id == t.outcome.c.report_id))
+    rows = found.merge(mine, on=model.REPORT_KEY[:2], validate="m:1")
+    if not model.among(rows, build.known, model.REPORT_KEY).all():
+        raise TransientError("TARGET_BUSY", value="the store", detail="another run decided the same reports")
 
 
 def _journal_keys(build: Build, outcomes: pd.DataFrame) -> pd.Series:

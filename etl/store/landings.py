@@ -51,7 +51,7 @@ def register(
 ) -> Registered:
     known = landing(connection, feed_id, sha256)
     if known is None:
-        seq = 1 + (connection.execute(select(func.max(t.landing.c.seq))).scalar() or 0)
+        seq = 1 + last(connection)
         row = {"feed_id": feed_id, "sha256": sha256, "name": name, "size": size, "seq": seq, "landed_at": at}
         blank = {"state": "landed", "fingerprint": "", "totals": "{}", "reason": ""}
         connection.execute(insert(t.landing), {**row, **blank})
@@ -59,6 +59,11 @@ def register(
     receipt = {"feed_id": feed_id, "sha256": sha256, "name": name, "received_at": at, "run_id": run_id}
     connection.execute(insert(t.receipt), receipt)
     return Registered(False, known.state, known.seq) if known else Registered(True, "landed", seq)
+
+
+def last(connection: Connection) -> int:
+    """The place of the newest landing of all feeds; 0 before the first."""
+    return int(connection.execute(select(func.max(t.landing.c.seq))).scalar() or 0)
 
 
 def landing(connection: Connection, feed_id: str, sha256: str) -> Landing | None:

@@ -24,9 +24,9 @@ KNOWN_COLUMNS: Final = [
 
 
 def known_versions(
-    connection: Connection, source_system: str, except_landing: tuple[str, str] | None = None
+    connection: Connection, source_system: str, report_ids: Sequence[str], except_landing: tuple[str, str] | None = None
 ) -> pd.DataFrame:  # fmt: skip
-    """The decided report versions of a source system, KNOWN_COLUMNS, in order of report, version and currency.
+    """The decided versions of some reports of a source system, KNOWN_COLUMNS, by report, version and currency.
 
     Accepted and withdrawn ones, and duplicates that came with a version of their own, each once; `seq` is the place
     of their landing.
@@ -41,7 +41,10 @@ def known_versions(
     statement = select(*columns, seq).join(t.landing, landed).where(o.source_system == source_system, new)
     if except_landing is not None:
         statement = statement.where((o.feed_id != except_landing[0]) | (o.landing_sha256 != except_landing[1]))
-    found = frames.read(connection, statement.group_by(*columns))
+    asked = pd.DataFrame({"report_id": model.texts(sorted(set(report_ids)))})
+    with frames.temporary(connection, "asked", asked) as some:
+        statement = statement.join(some, some.c.report_id == o.report_id)
+        found = frames.read(connection, statement.group_by(*columns))
     return found.sort_values(KNOWN_COLUMNS, ignore_index=True)
 
 

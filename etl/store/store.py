@@ -75,6 +75,11 @@ class Store:
             raise ConfigurationError("NOT_FOUND", field="landing", value=sha256)
         return found
 
+    def last_landing(self) -> int:
+        """The place of the newest landing of all feeds; 0 before the first."""
+        with self._read() as connection:
+            return landings.last(connection)
+
     def by_fingerprint(self, feed_id: str, fingerprint: str) -> list[Landing]:
         """Landings of a feed whose content has this fingerprint, in the order they came."""
         assert fingerprint
@@ -105,13 +110,15 @@ class Store:
 
     # --- builds
 
-    def known_versions(self, source_system: str, except_landing: tuple[str, str] | None = None) -> pd.DataFrame:
-        """Decided versions: report key, document_currency, outcome, content_hash, business_hash, journal_key, seq.
+    def known_versions(
+        self, source_system: str, report_ids: Sequence[str], except_landing: tuple[str, str] | None = None
+    ) -> pd.DataFrame:  # fmt: skip
+        """Decided versions of some reports: key, document_currency, outcome, both hashes, journal_key, seq.
 
         `except_landing` (feed_id, sha256) leaves out what a landing under work was itself accepted for earlier.
         """
         with self._read() as connection:
-            return reports.known_versions(connection, source_system, except_landing)
+            return reports.known_versions(connection, source_system, report_ids, except_landing)
 
     def report_journals(self, source_system: str, report_ids: Sequence[str]) -> pd.DataFrame:
         """Every journal that holds some report ids: model.JOURNAL_COLUMNS, and its last batch_id and state there."""

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 
 from etl import errors, model, money
 from etl.model import REPORT_KEY, ControlTotals
-from validations.rules.batch import Batch, Bools, Finding, local_dates, sum_of
+from validations.rules.batch import Batch, Bools, Finding, sum_of
 from validations.rules.checks import CHECKS, WARN, condition_fields
 
-__all__ = ["PROFILE_COLUMNS", "check", "condition_fields", "conservation", "invoices", "local_dates", "profile",
+__all__ = ["PROFILE_COLUMNS", "check", "condition_fields", "conservation", "invoices", "profile",
            "quarantined", "rejects_frame"]  # fmt: skip
 
 PROFILE_KEY: Final = ["company", "document_currency", "expense_type", "approval_day"]

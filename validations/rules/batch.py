@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from etl import model, money
+from etl.days import local_dates
 from etl.model import REPORT_KEY
 
 Ints = NDArray[np.int64]
@@ -181,28 +182,6 @@ def sum_of(values: Ints, group: Ints) -> Ints:
     exact = np.zeros(count, dtype=object)
     np.add.at(exact, group, values.astype(object))
     return np.array([max(-_INT64_MAX, min(_INT64_MAX, total)) for total in exact.tolist()], dtype=np.int64)
-
-
-def local_dates(times: pd.Series, companies: pd.Series, zones: Mapping[str, str]) -> pd.Series:
-    """The ISO date of each UTC time in its company's time zone ("" stays ""; a company without zone counts in UTC).
-
-    A value that is a date already stays as it is.
-    """
-    time_codes, texts = model.distinct(times)
-    company_codes, names = model.distinct(companies)
-    zone_names = [zones.get(name, "UTC") for name in names]
-    zone_codes = pd.factorize(np.array(zone_names, dtype=object))[0][company_codes]
-    both = pair(zone_codes.astype(np.int64), time_codes)
-    first = np.zeros(int(both.max(initial=-1)) + 1, dtype=np.int64)
-    first[both[::-1]] = np.arange(len(both) - 1, -1, -1)
-    days = np.array(texts, dtype=object)[time_codes[first]]
-    zone_of, timed = zone_codes[first], np.array([len(day) > 10 for day in days], dtype=bool)
-    for number, zone in enumerate(dict.fromkeys(zone_names)):
-        mine = np.flatnonzero((zone_of == number) & timed)
-        instants = pd.DatetimeIndex(np.array([t.removesuffix("Z") for t in days[mine]], dtype="datetime64[s]"))
-        local = instants.tz_localize("UTC").tz_convert(zone).tz_localize(None)
-        days[mine] = np.datetime_as_string(local.to_numpy().astype("datetime64[D]")).astype(object)
-    return model.spread(days.tolist(), both)
 
 
 def day_numbers(codes: Ints, values: Sequence[str]) -> Ints:
