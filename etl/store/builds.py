@@ -277,7 +277,8 @@ def _record_batches(connection: Connection, build: Build, at: str) -> list[str]:
         for batch in build.batches[BATCH_COLUMNS].to_dict("records")
         if _record_batch(connection, build, batch, at)
     ]
-    members = build.members[build.members["batch_id"].isin(new)]
+    # In order of their keys: an index takes sorted rows three times as fast.
+    members = build.members[build.members["batch_id"].isin(new)].sort_values("journal_key", ignore_index=True)
     blank = {"state": "sealed", "erp_document": "", "code": "", "message": ""}
     transport.insert_frame(connection, t.batch_member, members[["batch_id", "journal_key"]].assign(**blank))
     return new
