@@ -12,9 +12,9 @@ from typing import Any
 
 from etl import erp, journal, render, transport
 from etl.errors import ConflictError, PermanentError
+from etl.mode import kept_back
 from etl.pipeline import lineage
 from etl.pipeline.context import Context, now
-from etl.pipeline.mode import kept_back
 from etl.store import Batch
 from etl.transport import failpoint
 

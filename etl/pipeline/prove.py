@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from etl import erp, lists, model, money, refusals, report, transport
+from etl.mode import kept_back
 from etl.pipeline.context import Context, now
 from etl.pipeline.inquire import records
-from etl.pipeline.mode import kept_back
 from etl.pipeline.summary import feed_summary
 from etl.pipeline.verify import anchor
 from etl.reconcile import DECIDED_COLUMNS, OUTCOME_COLUMNS, Listed, Reconciliation, claims, explained, gaps, shifts

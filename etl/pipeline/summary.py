@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from etl import model, money
+from etl.listing import batch_summary
 from etl.mapping import suspense
 from etl.model import ControlTotals
 from etl.pipeline.context import Context
@@ -72,12 +73,6 @@ def refused(context: Context) -> list[dict[str, Any]]:
     """The files this run rejected or holds, each with code and reason."""
     open_files = context.store.landings(context.feed_id, ("rejected", "held"))
     return [_file(one) for one in open_files if one.totals.get("run_id") == context.run_id]
-
-
-def batch_summary(batch: Batch) -> dict[str, Any]:
-    """One batch as `run --json` and `status --json` show it."""
-    names = ("batch_id", "feed_id", "company", "period", "target", "state", "sha256", "journals", "lines")
-    return {name: getattr(batch, name) for name in names} | {"debit": dict(batch.totals.get("debit", {}))}
 
 
 def _sealed(batches: Sequence[Batch]) -> dict[str, int]:
