@@ -55,6 +55,7 @@ ROW |= {
     "bench.__main__": len(LAYERS) + 1,
     "bench.quick": len(LAYERS) + 2,
     "bench.year": len(LAYERS) + 2,
+    "bench.report": len(LAYERS) + 2,
     "bench.start": len(LAYERS) + 2,
 }
 EFFECTS = {"random", "secrets", "socket", "subprocess", "sqlalchemy", "paramiko", "psycopg", "pymysql", "time", "uuid"}

@@ -140,8 +140,7 @@ def acknowledge_all(context: Context) -> dict[str, int]:
     """
     conflicts = []
     total = {"posted": 0, "rejected": 0, "unknown": 0, "strangers": 0}
-    members = context.store.members(feed_id=context.feed_id)
-    refused = set(members.loc[members["state"] == "rejected", "batch_id"])
+    refused = set(context.store.members(feed_id=context.feed_id, state="rejected")["batch_id"])
     for batch in context.store.batches(context.feed_id):
         if batch.state not in UNANSWERED and batch.batch_id not in refused:
             continue

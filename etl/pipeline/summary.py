@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -135,11 +136,13 @@ def _answers(context: Context, batches: Sequence[Batch]) -> dict[str, int]:
     ids = {b.batch_id for b in batches}
     if not ids:
         return {"posted": 0, "rejected": 0, "unknown": 0}
-    members = context.store.members(feed_id=context.feed_id)
-    members = members[members["batch_id"].isin(ids)]
-    members = members.sort_values("state", key=lambda states: states.map(_RANK).fillna(0), kind="stable")
-    counts = members.drop_duplicates("journal_key")["state"].value_counts(sort=False)
+    whole = context.store.member_counts(context.feed_id)
+    counts = Counter(whole[whole["batch_id"].isin(ids)].groupby("state", dropna=False)["journals"].sum().to_dict())
+    moved = context.store.moved_members(context.feed_id)
+    moved = moved[moved["batch_id"].isin(ids)]
+    moved = moved.sort_values("state", key=lambda states: states.map(_RANK).fillna(0), kind="stable")
+    counts.subtract(moved.loc[moved.duplicated("journal_key"), "state"].tolist())  # each journal counts once
     return {
-        "posted": int(counts.get("posted", 0)), "rejected": int(counts.get("rejected", 0)),
-        "unknown": int(counts.get("unknown", 0) + counts.get("sealed", 0)),
+        "posted": int(counts["posted"]), "rejected": int(counts["rejected"]),
+        "unknown": int(counts["unknown"] + counts["sealed"]),
     }  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
@@ -19,17 +19,21 @@ IN_MAX = 500  # values of one IN list; longer lists go in parts
 
 def read(connection: Connection, statement: Select[Any]) -> pd.DataFrame:
     """The rows of a statement: whole numbers as int64, everything else as text."""
-    rows = connection.execute(statement).all()
-    values = list(zip(*rows, strict=True)) if rows else [()] * len(statement.selected_columns)
-    return pd.DataFrame(
-        {column.name: _column(column, cells) for column, cells in zip(statement.selected_columns, values, strict=True)}
-    )
+    columns = list(statement.selected_columns)
+    types = [pa.int64() if isinstance(c.type, Integer | BigInteger) else pa.large_string() for c in columns]
+    parts: list[list[pa.Array]] = [[pa.array([], type=kind)] for kind in types]
+    for part in transport.read_parts(connection, statement):
+        for kind, column, cells in zip(types, parts, part, strict=True):
+            column.append(_array(cells, kind))
+    found = {}
+    for named, kind in zip(columns, types, strict=True):
+        whole = pa.concat_arrays(parts.pop(0))  # each column's parts are given up before the next one is joined
+        found[named.name] = whole.to_numpy() if kind == pa.int64() else model.texts(whole)
+    return pd.DataFrame(found)
 
 
-def _column(column: Any, cells: Sequence[Any]) -> Any:
-    if isinstance(column.type, Integer | BigInteger):
-        return np.array([int(cell) for cell in cells], dtype=np.int64)
-    return model.texts(list(cells))
+def _array(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    return pa.array([int(cell) for cell in cells] if kind == pa.int64() else cells, type=kind)
 
 
 def in_parts(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sqlite3
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-from sqlalchemy import ColumnClause, String, Table, cast, create_engine, event, func, select
+from sqlalchemy import ColumnClause, Select, String, Table, cast, create_engine, event, func, select
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.engine import Connection, Engine, make_url
@@ -34,6 +34,7 @@ _ALIVE: Final[dict[str, Any]] = {
     "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000,
 }  # fmt: skip
 INSERT_ROWS: Final = 20_000
+READ_ROWS: Final = 20_000
 COPY_ROWS: Final = 100_000
 # The values of a statement stay out of error texts, and so out of logs.
 _QUIET: Final[dict[str, Any]] = {"hide_parameters": True}
@@ -175,6 +176,13 @@ def read_texts(engine: Engine, table: str, columns: Collection[str], rows_max: i
         {name: pd.array(["" if v is None else v for v in cell], dtype="str")
          for name, cell in zip(columns, cells, strict=True)}
     )  # fmt: skip
+
+
+def read_parts(connection: Connection, statement: Select[Any]) -> Iterator[list[Sequence[Any]]]:
+    """The columns of a statement's rows, in parts of READ_ROWS; only one part is here as objects at a time."""
+    found = connection.execute(statement.execution_options(stream_results=True, yield_per=READ_ROWS))
+    for rows in found.partitions():
+        yield list(zip(*rows, strict=True))
 
 
 def _array(column: pd.Series, null_empty: bool) -> pa.Array:
