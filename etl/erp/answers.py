@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from etl import model, money
 from etl.errors import PermanentError
 
+Flags = NDArray[np.bool_]
 _SAYS_IT: Final = ("sibling", "parked", "received")
+
+
+def _all(rows: pd.DataFrame | pd.Series) -> Flags:
+    return np.ones(len(rows), dtype=bool)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which of an ERP's lines to read: all, or those of a period and of journals that are `ours` in any period.
+
+    lines: of a piece (model.ERP_LINE_COLUMNS) what to keep in memory. ours: of journal keys those that are.
+    """
+
+    lines: Callable[[pd.DataFrame], Flags] = _all
+    ours: Callable[[pd.Series], Flags] = _all
+    period: str = ""
+
+
+EVERYTHING: Final = Wanted()
+
+
+def no_lines() -> pd.DataFrame:
+    """An ERP's lines when it holds none (model.ERP_LINE_COLUMNS)."""
+    texts = ("journal_key", *(c for c in model.ERP_LINE_COLUMNS if not c.endswith("_minor")), "debit", "credit")
+    return ledger({name: pa.array([], pa.large_string()) for name in texts}, "")
 
 
 def acknowledgements(rows: Sequence[Sequence[str]]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from etl import model
 from etl.erp import vendor
-from etl.erp.answers import acknowledgements, ledger
+from etl.erp.answers import EVERYTHING, Wanted, acknowledgements, ledger
 from etl.errors import ConflictError, PermanentError, TransientError
 from etl.transport import Folder, failpoint
 
@@ -137,16 +137,24 @@ def _answer(session: Folder, name: str) -> bytes | None:
     return session.read(name) if found else None
 
 
-def read_ledger_file(session: Folder, profile: Mapping[str, Any]) -> pd.DataFrame:
-    """Every line the ERP says it posted (model.ERP_LINE_COLUMNS), from the extracts beside its acknowledgements."""
+def read_ledger_file(session: Folder, profile: Mapping[str, Any], wanted: Wanted = EVERYTHING) -> pd.DataFrame:
+    """The lines the ERP says it posted (model.ERP_LINE_COLUMNS), from the extracts beside its acknowledgements.
+
+    `wanted.lines` says of the lines of a file which to keep.
+    """
     ending = profile["acknowledge"]["ledger"].replace("{batch_id}", "")
-    rows: list[list[str]] = []
+    parts = [_ledger([], session.label)]
     for info in session.files(ACKNOWLEDGEMENTS):
         if info.name.endswith(ending) and not info.name.startswith("."):
-            rows += _records(session.read(f"{ACKNOWLEDGEMENTS}/{info.name}"), info.name, _LEDGER)
+            rows = _records(session.read(f"{ACKNOWLEDGEMENTS}/{info.name}"), info.name, _LEDGER)
+            part = _ledger(rows, session.label)
+            parts.append(part[wanted.lines(part)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _ledger(rows: list[list[str]], label: str) -> pd.DataFrame:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(_LEDGER)
-    texts = {name: pa.array(list(c), type=pa.large_string()) for name, c in zip(_LEDGER, columns, strict=True)}
-    return ledger(texts, session.label)
+    return ledger({name: pa.array(c, pa.large_string()) for name, c in zip(_LEDGER, columns, strict=True)}, label)
 
 
 def _records(content: bytes, name: str, columns: list[str]) -> list[list[str]]:

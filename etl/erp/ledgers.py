@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from sqlalchemy import Engine, func, select, true
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl import model, transport
-from etl.erp.answers import acknowledgements, ledger
+from etl.erp.answers import EVERYTHING, Wanted, acknowledgements, ledger
 from etl.erp.contract import reflected
 
 Profile = Mapping[str, Any]
 NEW = "NEW"
+IN_MAX = 500  # values of one IN list
 POSTED = "P"  # of a header; every other status is a draft, which the ERP may still change or drop
 
 
@@ -73,8 +75,11 @@ def _refusal(
     return key, "rejected" if own else "sibling", "", ",".join(codes), text
 
 
-def read_ledger_table(engine: Engine, profile: Profile) -> pd.DataFrame:
-    """Every line the ERP has posted with our mark (model.ERP_LINE_COLUMNS), read from its own ledger tables."""
+def read_ledger_table(engine: Engine, profile: Profile, wanted: Wanted = EVERYTHING) -> pd.DataFrame:
+    """The lines the ERP has posted with our mark (model.ERP_LINE_COLUMNS), read from its own ledger tables.
+
+    The database chooses what is `wanted`, and hands it over in pieces: a ledger of years is never here whole.
+    """
     ack = profile["acknowledge"]
     raw = [
         "journal_key", "document_period", "document_no", "company", "posting_date", "period", "currency", "account",
@@ -87,11 +92,28 @@ def read_ledger_table(engine: Engine, profile: Profile) -> pd.DataFrame:
             line.reference_1, h.period_name, h.doc_sequence_value, line.segment1, line.effective_date,
             line.period_name, line.currency_code, line.segment3, line.entered_dr, line.entered_cr,
         ).join_from(headers, lines, h.je_header_id == line.je_header_id).where(_is_posted(h))  # fmt: skip
-        found = _texts(connection, statement.order_by(line.je_header_id, line.je_line_num), raw)
-    documents = model.joined([model.utf8(found["document_period"]), model.utf8(found["document_no"])], "/")
-    names = [c for c in model.ERP_LINE_COLUMNS if not c.endswith("_minor")] + ["debit", "credit"]
-    texts = {name: documents if name == "erp_document" else model.utf8(found[name]) for name in names}
-    return ledger(texts, ack["lines"])
+        parts = [ledger(_texts(raw, [()] * len(raw)), ack["lines"])]
+        for one in _chosen(connection, statement, line, wanted):
+            for columns in transport.read_parts(connection, one):
+                part = ledger(_texts(raw, columns), ack["lines"])
+                parts.append(part[wanted.lines(part)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _chosen(connection: Connection, statement: Any, line: Any, wanted: Wanted) -> Iterator[Any]:
+    """The statements that together give what is wanted: of a period its lines, and ours that stand in another one."""
+    if not wanted.period:
+        yield statement
+        return
+    yield statement.where(line.period_name == wanted.period)
+    elsewhere = select(line.reference_1).where(line.period_name != wanted.period).distinct()
+    keys: list[str] = []
+    for (part,) in transport.read_parts(connection, elsewhere):
+        found = model.texts([key or "" for key in part])
+        keys += found[wanted.ours(found)].tolist()
+    for start in range(0, len(keys), IN_MAX):
+        part = keys[start : start + IN_MAX]
+        yield statement.where(line.period_name != wanted.period, line.reference_1.in_(part))
 
 
 @contextmanager
@@ -103,13 +125,14 @@ def _reading(engine: Engine, name: str) -> Iterator[Connection]:
         raise transport.explain(error, name) from error
 
 
-def _texts(connection: Connection, statement: Any, names: Sequence[str]) -> pd.DataFrame:
-    """A query's rows as text columns, NULL as ""."""
-    rows = connection.execute(statement).all()
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    named = zip(names, columns, strict=True)
-    return pd.DataFrame({name: model.texts(["" if v is None else _text(v) for v in cells]) for name, cells in named})
+def _texts(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> dict[str, pa.Array]:
+    """A query's columns as text, NULL as "", and the document's own name from its two parts."""
+    texts = {
+        name: pa.array(["" if v is None else v if v.__class__ is str else _text(v) for v in cells], pa.large_string())
+        for name, cells in zip(names, columns, strict=True)
+    }
+    return texts | {"erp_document": model.joined([texts["document_period"], texts["document_no"]], "/")}
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:f}" if hasattr(value, "as_tuple") else str(value)
+    return f"{value:f}" if hasattr(value, "as_tuple") else str(value)

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from etl import model, money, render, transport, versions
 from etl.errors import HOLD, FileRejected, TransientError
 from etl.mapping import suspense
+from etl.mode import kept_back
 from etl.model import ControlTotals
 from etl.pipeline import booking, decide, decisions, lineage
 from etl.pipeline.context import LANDING, Context, code_version
-from etl.pipeline.mode import kept_back
 from etl.store import BATCH_COLUMNS, Build, Landing
 from etl.transport import failpoint
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from etl import erp, journal, render, transport
 from etl.errors import ConflictError, PermanentError
+from etl.mode import kept_back
 from etl.pipeline import lineage
 from etl.pipeline.context import Context, now
-from etl.pipeline.mode import kept_back
 from etl.store import Batch
 from etl.transport import failpoint
 
@@ -140,8 +140,7 @@ def acknowledge_all(context: Context) -> dict[str, int]:
     """
     conflicts = []
     total = {"posted": 0, "rejected": 0, "unknown": 0, "strangers": 0}
-    members = context.store.members(feed_id=context.feed_id)
-    refused = set(members.loc[members["state"] == "rejected", "batch_id"])
+    refused = set(context.store.members(feed_id=context.feed_id, state="rejected")["batch_id"])
     for batch in context.store.batches(context.feed_id):
         if batch.state not in UNANSWERED and batch.batch_id not in refused:
             continue

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from etl import erp, lists, model, money, refusals, report, transport
+from etl import lists, model, money, refusals, report, transport
+from etl.mode import kept_back
+from etl.pipeline import ledger
 from etl.pipeline.context import Context, now
 from etl.pipeline.inquire import records
-from etl.pipeline.mode import kept_back
 from etl.pipeline.summary import feed_summary
 from etl.pipeline.verify import anchor
-from etl.reconcile import DECIDED_COLUMNS, OUTCOME_COLUMNS, Listed, Reconciliation, claims, explained, gaps, shifts
+from etl.reconcile import (
+    DECIDED_COLUMNS,
+    OUTCOME_COLUMNS,
+    Listed,
+    Reconciliation,
+    claims,
+    explained,
+    gaps,
+    merged,
+    shifts,
+)
 from etl.reconcile import reconcile as compare
 from etl.store import Batch
-from validations import schemas
 
 HISTORY = 12
 
@@ -36,12 +49,11 @@ def reconcile(context: Context, period: str = "", out: Path | None = None) -> di
     """
     at, summary = now(), feed_summary(context)
     batches = context.store.batches(context.feed_id, period=period)
-    whole = context.store.journals(context.feed_id)
     kept = kept_back(context.bundle.feed, context.store, batches)
     batches = [batch for batch in batches if batch.batch_id not in kept]
-    found = _compare(context, batches, whole, period, at)
+    found = _compare(context, batches, period, at)
     earlier = [_as_history(one) for one in reversed(context.store.reconciliations(context.feed_id, limit=HISTORY))]
-    moved = shifts(whole, period)
+    moved = shifts(context.store.taken_back(context.feed_id), period)
     result = {**_result(context, found, period), "shifts": records(moved.assign(debit=_amounts(moved)))}
     folder = out or context.home / "reports" / context.feed_id
     history = [*earlier, {"at": at, **result["counts"]}]
@@ -53,29 +65,76 @@ def reconcile(context: Context, period: str = "", out: Path | None = None) -> di
     return {**result, "kept_back": kept, "report_files": [str(path) for path in files]}
 
 
-def _compare(context: Context, batches: list[Batch], whole: pd.DataFrame, period: str, at: str) -> Reconciliation:
-    """`whole`: the feed's journals of all periods."""
-    journals = whole[whole["period"] == period] if period else whole
-    outcomes = context.store.outcomes(context.feed_id)
-    expected = _expected(context, outcomes, journals, period)
-    if period:
-        outcomes = outcomes[outcomes["journal_key"].isin(journals["journal_key"])]
-    first = [batch for batch in batches if "again" not in batch.totals]  # the others hold journals of these
+def _compare(context: Context, batches: list[Batch], period: str, at: str) -> Reconciliation:
+    """One period, or every period by itself and then what belongs to none, put together."""
+    homes = context.store.homes(context.feed_id, period)
+    scopes = [frozenset([period])] if period else ledger.scopes(homes)
+    listed = _listed(context, period)
+    outcomes = context.store.decided(context.feed_id, "" if listed else period)
+    expected = _expected(context, outcomes)
+    with tempfile.TemporaryDirectory(prefix=".ledger-", dir=context.home) as folder:
+        shelves = ledger.Shelves(Path(folder), homes, scopes, period)
+        shelves.fill(context)
+        parts = []
+        for number, scope in enumerate(scopes):
+            part = _part(context, batches, scope, shelves.lines(context, number))
+            mine = _booked(expected, part.journals)
+            its = outcomes[outcomes["journal_key"].isin(part.journals["journal_key"])] if period else outcomes.iloc[:0]
+            parts.append(_found(context, part, its, expected[mine], at, (), listed if period else None, outcomes))
+            expected = expected[~mine]
+        if not period:
+            rest = _part(context, [], frozenset(), shelves.lines(context, len(scopes)))
+            parts.append(_found(context, rest, outcomes, expected, at, _missing(context), listed, outcomes))
+    return merged(parts) if len(parts) > 1 else parts[0]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Our journals of some periods, with lines and batches, and what the ERP holds of them."""
+
+    journals: pd.DataFrame
+    lines: pd.DataFrame
+    members: pd.DataFrame
+    erp_lines: pd.DataFrame
+    shadow: pd.Series
+
+
+def _part(context: Context, batches: list[Batch], scope: ledger.Scope, erp_lines: pd.DataFrame) -> _Part:
+    store, mine = context.store, [batch for batch in batches if batch.period in scope]
+    first = [batch for batch in mine if "again" not in batch.totals]  # the others hold journals of these
     lines = [pq.read_table(context.home / "batches" / b.folder / "lines.parquet").to_pandas() for b in first]
     lines = [frame.astype({c: "str" for c in frame.columns if frame[c].dtype == object}) for frame in lines]
     empty = pd.DataFrame({c: model.texts([]) for c in model.JOURNAL_LINE_COLUMNS}).astype(_whole_numbers())
-    members = context.store.members(feed_id=context.feed_id, period=period)
-    shadow = members.loc[~members["batch_id"].isin([b.batch_id for b in batches]), "journal_key"]
-    members, journals, outcomes, expected = (
-        f[~f["journal_key"].isin(shadow)] for f in (members, journals, outcomes, expected)
-    )
+    none = ["-"] if not scope else []
+    periods = sorted(scope) or [""]
+    journals = pd.concat([store.journals(context.feed_id, p, none) for p in periods], ignore_index=True)
+    members = pd.concat([store.members("", context.feed_id, p, none) for p in periods], ignore_index=True)
+    shadow = members.loc[~members["batch_id"].isin([b.batch_id for b in mine]), "journal_key"]
+    members = members[~members["journal_key"].isin(shadow)]
     members = members.assign(refusal=refusals.named(members, context.bundle.codes).set_axis(members.index))
+    return _Part(
+        journals[model.JOURNAL_COLUMNS], pd.concat(lines or [empty], ignore_index=True), members, erp_lines, shadow
+    )
+
+
+def _booked(expected: pd.DataFrame, journals: pd.DataFrame) -> Any:
+    """Which claims these journals answer for: by what they are called, or because the claim names one."""
+    key = [*model.REPORT_KEY, "currency", "purpose"]
+    ours, theirs = (model.texts(model.joined([model.utf8(f[c]) for c in key])) for f in (journals, expected))
+    return (theirs.isin(ours) | expected["journal_key"].isin(journals["journal_key"]).to_numpy()).to_numpy(dtype=bool)
+
+
+def _found(
+    context: Context, part: _Part, outcomes: pd.DataFrame, expected: pd.DataFrame, at: str,
+    missing: Sequence[tuple[str, str, str]], listed: Listed | None, landed: pd.DataFrame,
+) -> Reconciliation:  # fmt: skip
     hours = int(context.bundle.feed["acknowledge_within_hours"])
+    outcomes, expected, journals = (
+        frame[~frame["journal_key"].isin(part.shadow)] for frame in (outcomes, expected, part.journals)
+    )
     return compare(
-        outcomes[OUTCOME_COLUMNS], expected, journals[model.JOURNAL_COLUMNS],
-        pd.concat(lines or [empty], ignore_index=True),
-        members, _erp_lines(context, journals, period), at, hours, [] if period else _missing(context),
-        _listed(context, period), _landed(context),
+        outcomes[OUTCOME_COLUMNS], expected, journals, part.lines, part.members, part.erp_lines, at, hours,
+        missing, listed, None if listed is None else _landed(landed),
     )  # fmt: skip
 
 
@@ -88,11 +147,9 @@ def _missing(context: Context) -> list[tuple[str, str, str]]:
     return list(gaps((one.totals.get("control", {}).get(use["number"], "") for one in came), use.get("accepted", ())))
 
 
-def _landed(context: Context) -> pd.DataFrame:
+def _landed(outcomes: pd.DataFrame) -> pd.DataFrame:
     """The outcomes of all files, in the order they came."""
-    seq = {one.sha256: one.seq for one in context.store.landings(context.feed_id)}
-    outcomes = context.store.outcomes(context.feed_id)
-    return outcomes.assign(seq=outcomes["landing_sha256"].map(seq)).sort_values("seq", kind="stable")[OUTCOME_COLUMNS]
+    return outcomes.sort_values("seq", kind="stable")[OUTCOME_COLUMNS]
 
 
 def _listed(context: Context, period: str) -> Listed | None:
@@ -115,55 +172,15 @@ def _listed(context: Context, period: str) -> Listed | None:
     return Listed(rows, declared.get("whole") == "yes" and not period, found.faults)
 
 
-def _expected(context: Context, outcomes: pd.DataFrame, journals: pd.DataFrame, period: str) -> pd.DataFrame:
-    """What the source says must be booked, all of it or what was booked in a period."""
-    seq = {one.sha256: one.seq for one in context.store.landings(context.feed_id)}
+def _expected(context: Context, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """What the source says must be booked."""
     decided = outcomes[outcomes["outcome"].isin([model.ACCEPTED, model.WITHDRAWN])]
-    decided = decided.assign(seq=decided["landing_sha256"].map(seq).astype("int64"))
-    members = context.store.members(feed_id=context.feed_id)
-    given_up = set(members.loc[members["state"] == "void", "journal_key"])
-    expected = claims(decided[DECIDED_COLUMNS], given_up)
-    if not period:
-        return expected
-    key = [*model.REPORT_KEY, "currency", "purpose"]
-    booked = set(journals[key].itertuples(index=False, name=None))
-    named = [row in booked for row in expected[key].itertuples(index=False, name=None)]
-    mine = pd.Series(named, index=expected.index, dtype=bool) | expected["journal_key"].isin(journals["journal_key"])
-    return expected.loc[mine]
+    given_up = context.store.members(feed_id=context.feed_id, state="void")["journal_key"]
+    return claims(decided[DECIDED_COLUMNS], set(given_up))
 
 
 def _whole_numbers() -> dict[str, str]:
     return {c: "int64" for c in model.JOURNAL_LINE_COLUMNS if c.endswith("_minor") or c == "line_no"}
-
-
-def _erp_lines(context: Context, journals: pd.DataFrame, period: str) -> pd.DataFrame:
-    """What the ERP holds for this feed's companies, without what another feed of ours has put there."""
-    parts = []
-    for entry in context.bundle.feed["targets"]:
-        profile = context.profile(entry["target"])
-        parts.append(read_ledger(context, entry, profile))
-    lines = pd.concat(parts, ignore_index=True)
-    schemas.prove(lines, schemas.ERP_LINES)
-    lines = lines[lines["company"].isin(list(context.bundle.feed["companies"]))]
-    if period:
-        known = lines["journal_key"].isin(journals["journal_key"])
-        lines = lines[known | (lines["period"] == period)]
-    strange = sorted(set(lines["journal_key"]) - set(journals["journal_key"]))
-    ours = context.store.journals(keys=strange)["journal_key"].tolist() if strange else []
-    return lines[~lines["journal_key"].isin(ours)].reset_index(drop=True)
-
-
-def read_ledger(context: Context, entry: Any, profile: Any) -> pd.DataFrame:
-    """The ERP's own lines at one target (model.ERP_LINE_COLUMNS)."""
-    connection = context.connection(entry)
-    if profile["acknowledge"]["kind"] == "table":
-        engine = transport.engine(connection)
-        try:
-            return erp.read_ledger_table(engine, profile)
-        finally:
-            engine.dispose()
-    with transport.folder(connection, entry.get("path", "")) as session:
-        return erp.read_ledger_file(session, profile)
 
 
 def _result(context: Context, found: Reconciliation, period: str) -> dict[str, Any]:
@@ -194,12 +211,15 @@ def _as_history(row: dict[str, Any]) -> dict[str, Any]:
 
 def _settle(context: Context, batches: list[Batch], found: Reconciliation) -> None:
     """Acknowledged batches without an open difference are reconciled."""
+    waiting = [batch for batch in batches if batch.state == "acknowledged"]
+    if not waiting:
+        return
     matched = found.documents[found.documents["bucket"] == "matched"].groupby("batch_id", dropna=False).size()
-    members = context.store.members(feed_id=context.feed_id)
-    live = set(members.loc[~members["state"].isin(["rejected", "void"]), "journal_key"])
-    moved = (members["state"] == "rejected") & members["journal_key"].isin(live)  # refused here, sealed again since
-    left = members[(members["state"] == "void") | moved].groupby("batch_id", dropna=False).size()
-    for batch in batches:
-        settled = int(matched.get(batch.batch_id, 0)) + int(left.get(batch.batch_id, 0))
-        if batch.state == "acknowledged" and settled == batch.journals:
+    moved, counts = context.store.moved_members(context.feed_id), context.store.member_counts(context.feed_id)
+    live = set(moved.loc[~moved["state"].isin(["rejected", "void"]), "journal_key"])
+    again = moved[(moved["state"] == "rejected") & moved["journal_key"].isin(live)]  # refused here, sealed again since
+    left = again.groupby("batch_id", dropna=False).size()
+    void = counts[counts["state"] == "void"].set_index("batch_id")["journals"]
+    for batch in waiting:
+        if sum(int(count.get(batch.batch_id, 0)) for count in (matched, left, void)) == batch.journals:
             context.store.move_batch(batch.batch_id, "acknowledged", "reconciled")

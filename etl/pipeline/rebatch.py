@@ -15,9 +15,9 @@ from typing import Final
 import pandas as pd
 import pyarrow.parquet as pq
 
-from etl import journal, refusals, render
+from etl import journal, reasons, refusals, render
 from etl.errors import ConfigurationError
-from etl.pipeline import booking, deliver, reasons
+from etl.pipeline import booking, deliver
 from etl.pipeline.build import freeze
 from etl.pipeline.context import Context, code_version
 from etl.pipeline.decide import as_sealed

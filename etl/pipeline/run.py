@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from etl.errors import ConflictError
+from etl.listing import batch_summary
 from etl.pipeline import deliver, prove
 from etl.pipeline.build import build
 from etl.pipeline.context import Context, now
 from etl.pipeline.extract import extract, nothing_taken
 from etl.pipeline.rebatch import isolate
-from etl.pipeline.summary import batch_summary, summary
+from etl.pipeline.summary import summary
 
 Step = Callable[[str], AbstractContextManager[Any]]
 

@@ -14,10 +14,10 @@ import pandas as pd
 from etl import clean, formats, mapping, model, report, shadow, transport
 from etl.config import Document
 from etl.errors import ConfigurationError, FileRejected
+from etl.mode import SHADOW
 from etl.pipeline import booking, decide, replay
 from etl.pipeline.context import Context, now
 from etl.pipeline.inquire import records
-from etl.pipeline.mode import SHADOW
 from validations.rules.checks import WARN
 
 _HEADER: Final = ["journal_key", "journal_id", "report_id", "employee_id", "description"]

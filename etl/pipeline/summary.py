@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from etl import model, money
+from etl.listing import batch_summary
 from etl.mapping import suspense
 from etl.model import ControlTotals
 from etl.pipeline.context import Context
@@ -74,12 +76,6 @@ def refused(context: Context) -> list[dict[str, Any]]:
     return [_file(one) for one in open_files if one.totals.get("run_id") == context.run_id]
 
 
-def batch_summary(batch: Batch) -> dict[str, Any]:
-    """One batch as `run --json` and `status --json` show it."""
-    names = ("batch_id", "feed_id", "company", "period", "target", "state", "sha256", "journals", "lines")
-    return {name: getattr(batch, name) for name in names} | {"debit": dict(batch.totals.get("debit", {}))}
-
-
 def _sealed(batches: Sequence[Batch]) -> dict[str, int]:
     """Journals and lines of these batches; what the ERP refused and got again in another batch counts once."""
     first = [batch for batch in batches if "again" not in batch.totals]
@@ -140,11 +136,13 @@ def _answers(context: Context, batches: Sequence[Batch]) -> dict[str, int]:
     ids = {b.batch_id for b in batches}
     if not ids:
         return {"posted": 0, "rejected": 0, "unknown": 0}
-    members = context.store.members(feed_id=context.feed_id)
-    members = members[members["batch_id"].isin(ids)]
-    members = members.sort_values("state", key=lambda states: states.map(_RANK).fillna(0), kind="stable")
-    counts = members.drop_duplicates("journal_key")["state"].value_counts(sort=False)
+    whole = context.store.member_counts(context.feed_id)
+    counts = Counter(whole[whole["batch_id"].isin(ids)].groupby("state", dropna=False)["journals"].sum().to_dict())
+    moved = context.store.moved_members(context.feed_id)
+    moved = moved[moved["batch_id"].isin(ids)]
+    moved = moved.sort_values("state", key=lambda states: states.map(_RANK).fillna(0), kind="stable")
+    counts.subtract(moved.loc[moved.duplicated("journal_key"), "state"].tolist())  # each journal counts once
     return {
-        "posted": int(counts.get("posted", 0)), "rejected": int(counts.get("rejected", 0)),
-        "unknown": int(counts.get("unknown", 0) + counts.get("sealed", 0)),
+        "posted": int(counts["posted"]), "rejected": int(counts["rejected"]),
+        "unknown": int(counts["unknown"] + counts["sealed"]),
     }  # fmt: skip

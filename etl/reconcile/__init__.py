@@ -30,6 +30,7 @@ from etl.reconcile.breaks import BREAK_COLUMNS, CODES, KINDS, MEMBER_COLUMNS, OU
 from etl.reconcile.claims import CLAIM_COLUMNS, DECIDED_COLUMNS, SHIFT_COLUMNS, claims, shifts
 from etl.reconcile.listed import LISTED_COLUMNS, Listed
 from etl.reconcile.listed import compare as against_list
+from etl.reconcile.merge import merged
 from etl.reconcile.sequence import gaps
 
 MATCHED: Final = "matched"
@@ -55,7 +56,7 @@ STAGES: Final = (
 __all__ = [
     "BREAK_COLUMNS", "BUCKETS", "CLAIM_COLUMNS", "CODES", "DECIDED_COLUMNS", "DOCUMENT_COLUMNS", "EXPLAINED", "KINDS",
     "LISTED_COLUMNS", "MATCHED", "MEMBER_COLUMNS", "OUTCOME_COLUMNS", "SHIFT_COLUMNS", "STAGES", "TOTAL_COLUMNS",
-    "Listed", "Reconciliation", "claims", "explained", "gaps", "reconcile", "shifts",
+    "Listed", "Reconciliation", "claims", "explained", "gaps", "merged", "reconcile", "shifts",
 ]  # fmt: skip
 
 

@@ -59,6 +59,8 @@ BREAK_COLUMNS: Final = [
     "code", "company", "period", "journal_key", "report_id", "currency", "here", "erp", "amount_minor", "reason",
     "refusal", "owner", "next_step", "severity", "age_days",
 ]  # fmt: skip
+# `rank` is the place of the code in CODES.
+BREAK_ORDER: Final = ["severity", "rank", "company", "period", "journal_key", "report_id", "currency", "erp"]
 REPORT: Final = [*model.REPORT_KEY, "currency", "purpose"]
 _TEXTS: Final = [
     "code", "company", "period", "journal_key", "report_id", "currency", "since", "here", "erp", "detail", "value",
@@ -417,8 +419,7 @@ def finish(found: pd.DataFrame, as_of: str) -> pd.DataFrame:
         reason=model.spread(reasons, kind), age_days=age, rank=found["code"].map(order),
         owner=model.spread([owner for owner, _ in acts], who), next_step=model.spread([step for _, step in acts], who),
     )  # fmt: skip
-    keys = ["severity", "rank", "company", "period", "journal_key", "report_id", "currency", "erp"]
-    return full.sort_values(keys, kind="stable")[BREAK_COLUMNS].reset_index(drop=True)
+    return full.sort_values(BREAK_ORDER, kind="stable")[BREAK_COLUMNS].reset_index(drop=True)
 
 
 def _acts(code: str, refusal: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,16 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     reconciliation = _masked(reconciliation)
     told = verdict(reconciliation, summary)
-    contents = {
-        "report.html": page.render(reconciliation, summary, history, told, at),
-        "report.xlsx": tables.workbook(reconciliation, summary, told, at),
-        "breaks.csv": tables.csv(reconciliation.breaks, tables.BREAKS),
-        "totals.csv": tables.csv(reconciliation.totals, tables.TOTALS),
-        "documents.csv": tables.csv(reconciliation.documents, tables.DOCUMENTS),
-        "moved.csv": tables.csv(reconciliation.moved, tables.MOVED),
-        "rounding.csv": tables.csv(reconciliation.rounding, tables.ROUNDING),
+    makers: dict[str, Callable[[], bytes]] = {
+        "report.html": lambda: page.render(reconciliation, summary, history, told, at),
+        "report.xlsx": lambda: tables.workbook(reconciliation, summary, told, at),
+        "breaks.csv": lambda: tables.csv(reconciliation.breaks, tables.BREAKS),
+        "totals.csv": lambda: tables.csv(reconciliation.totals, tables.TOTALS),
+        "documents.csv": lambda: tables.csv(reconciliation.documents, tables.DOCUMENTS),
+        "moved.csv": lambda: tables.csv(reconciliation.moved, tables.MOVED),
+        "rounding.csv": lambda: tables.csv(reconciliation.rounding, tables.ROUNDING),
     }
-    return [_put(out / name, content) for name, content in contents.items()]
+    return [_put(out / name, make()) for name, make in makers.items()]  # one file at a time is in memory
 
 
 def write_shadow(found: Comparison, result: Mapping[str, Any], out: Path, at: str) -> list[Path]:

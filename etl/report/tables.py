@@ -28,6 +28,7 @@ from etl.report.words import Verdict
 
 TEXT, COUNT, AMOUNT = "text", "count", "amount"
 XLSX_ROWS_MAX: Final = 200_000  # about 12 seconds
+CSV_ROWS: Final = 50_000  # made into text at a time
 EXCEL_DIGITS: Final = 10**15  # Excel keeps 15 digits; beyond them an amount is text
 FORMULA: Final = "^[=+\\-@\t\r\n＝＋－＠]"
 
@@ -104,6 +105,11 @@ def exact(minor: pd.Series, currency: pd.Series) -> pa.Array:
 
 def csv(frame: pd.DataFrame, columns: Sequence[Column]) -> bytes:
     """The frame as CSV for people: UTF-8 with its mark, so that spreadsheet programs read Chinese."""
+    starts = range(0, max(len(frame), 1), CSV_ROWS)
+    return b"".join(_csv(frame.iloc[start : start + CSV_ROWS], columns, start == 0) for start in starts)
+
+
+def _csv(frame: pd.DataFrame, columns: Sequence[Column], first: bool) -> bytes:
     out = {}
     for column in columns:
         values = frame[column.field]
@@ -111,7 +117,8 @@ def csv(frame: pd.DataFrame, columns: Sequence[Column]) -> bytes:
             out[column.heading] = model.texts(pd.array(exact(values, frame["currency"]), dtype="str"))
         else:
             out[column.heading] = harmless(values) if column.kind == TEXT else values.reset_index(drop=True)
-    return pd.DataFrame(out).to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
+    text = pd.DataFrame(out).to_csv(index=False, header=first, lineterminator="\r\n")
+    return text.encode("utf-8-sig" if first else "utf-8")
 
 
 def harmless(texts: pd.Series) -> pd.Series:
@@ -191,7 +198,7 @@ def workbook(reconciliation: Reconciliation, summary: Mapping[str, Any], told: V
         sheets.add("Totals", TOTALS, reconciliation.totals)
         documents = reconciliation.documents
         order = (documents["bucket"] == MATCHED).to_numpy().argsort(kind="stable")
-        sheets.add("Documents", DOCUMENTS, documents.iloc[order])
+        sheets.add("Documents", DOCUMENTS, documents.iloc[order[:XLSX_ROWS_MAX]], rows=len(documents))
         sheets.add("Breaks", BREAKS, reconciliation.breaks)
         sheets.add("Moved", MOVED, reconciliation.moved)
         sheets.add("Rounding", ROUNDING, reconciliation.rounding)
@@ -214,8 +221,10 @@ class _Sheets:
         self.money = {n: book.add_format({"num_format": pattern, "align": "right"}) for n, pattern in patterns.items()}
 
     def add(
-        self, name: str, columns: Sequence[Column], frame: pd.DataFrame, notes: Sequence[tuple[str, str]] = ()
-    ) -> None:
+        self, name: str, columns: Sequence[Column], frame: pd.DataFrame, notes: Sequence[tuple[str, str]] = (),
+        rows: int = 0,
+    ) -> None:  # fmt: skip
+        """`rows`: how many there are, where the frame has only the first of them."""
         sheet = self.book.add_worksheet(name)
         for number, column in enumerate(columns):
             sheet.set_column(number, number, column.width)
@@ -233,8 +242,8 @@ class _Sheets:
         for row, cells in enumerate(_rows(shown, columns), first):
             for number, (column, cell) in enumerate(zip(columns, cells, strict=True)):
                 self._cell(sheet, row, number, column, cell)
-        if len(frame) > len(shown):
-            rest = f"{len(frame) - len(shown):,} more rows: see {name.lower()}.csv"
+        if max(rows, len(frame)) > len(shown):
+            rest = f"{max(rows, len(frame)) - len(shown):,} more rows: see {name.lower()}.csv"
             sheet.write_string(first + len(shown), 0, rest, self.strong)
         elif len(frame):
             sheet.autofilter(0, 0, len(frame) + len(notes), len(columns) - 1)

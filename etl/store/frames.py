@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text
@@ -20,31 +19,32 @@ IN_MAX = 500  # values of one IN list; longer lists go in parts
 
 def read(connection: Connection, statement: Select[Any]) -> pd.DataFrame:
     """The rows of a statement: whole numbers as int64, everything else as text."""
+    columns = list(statement.selected_columns)
+    types = [pa.int64() if isinstance(c.type, Integer | BigInteger) else pa.large_string() for c in columns]
+    names = [column.name for column in columns]
     if connection.dialect.name == "postgresql":
-        return _copied(connection, statement)
-    rows = connection.execute(statement).all()
-    values = list(zip(*rows, strict=True)) if rows else [()] * len(statement.selected_columns)
-    return pd.DataFrame(
-        {column.name: _column(column, cells) for column, cells in zip(statement.selected_columns, values, strict=True)}
-    )
-
-
-def _copied(connection: Connection, statement: Select[Any]) -> pd.DataFrame:
-    kinds = {
-        column.name: pa.int64() if isinstance(column.type, Integer | BigInteger) else pa.large_string()
-        for column in statement.selected_columns
-    }
-    found = transport.copied(connection, statement, kinds)
+        found = transport.copied(connection, statement, dict(zip(names, types, strict=True)))
+        columns_of: Iterator[Any] = (found[name].combine_chunks() for name in names)
+    else:
+        columns_of = _streamed(connection, statement, types)
     return pd.DataFrame({
-        name: found[name].to_numpy() if kind == pa.int64() else model.texts(found[name].combine_chunks())
-        for name, kind in kinds.items()
+        name: whole.to_numpy() if kind == pa.int64() else model.texts(whole)
+        for name, kind, whole in zip(names, types, columns_of, strict=True)
     })  # fmt: skip
 
 
-def _column(column: Any, cells: Sequence[Any]) -> Any:
-    if isinstance(column.type, Integer | BigInteger):
-        return np.array([int(cell) for cell in cells], dtype=np.int64)
-    return model.texts(list(cells))
+def _streamed(connection: Connection, statement: Select[Any], types: Sequence[pa.DataType]) -> Iterator[pa.Array]:
+    """The columns of a statement's rows; each one's parts are given up before the next one is joined."""
+    parts: list[list[pa.Array]] = [[pa.array([], type=kind)] for kind in types]
+    for part in transport.read_parts(connection, statement):
+        for kind, column, cells in zip(types, parts, part, strict=True):
+            column.append(_array(cells, kind))
+    while parts:
+        yield pa.concat_arrays(parts.pop(0))
+
+
+def _array(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    return pa.array([int(cell) for cell in cells] if kind == pa.int64() else cells, type=kind)
 
 
 def in_parts(values: Sequence[str]) -> Iterator[Sequence[str]]:

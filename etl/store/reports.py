@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import pandas as pd
-from sqlalchemy import Table, false, func, select
+from sqlalchemy import Table, false, func, select, union
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
@@ -18,6 +18,9 @@ from etl.store import tables as t
 _LANDED_REPORT: Final = ("feed_id", "landing_sha256", *model.REPORT_KEY)
 REJECT_COLUMNS: Final = ["feed_id", "landing_sha256", "run_id", "rejected_at", *model.REJECT_COLUMNS]
 ROUNDING_COLUMNS: Final = ["journal_key", "company", "period", "rounding_minor"]
+DECIDED_COLUMNS: Final = [
+    "landing_sha256", *model.REPORT_KEY, "document_currency", "outcome", "lines", "gross_minor", "journal_key", "seq",
+]  # fmt: skip
 KNOWN_COLUMNS: Final = [
     *model.REPORT_KEY, "document_currency", "outcome", "content_hash", "business_hash", "journal_key", "seq",
 ]  # fmt: skip
@@ -148,9 +151,57 @@ def journals(
     return _by_keys(connection, statement, t.journal, keys).sort_values("journal_key", ignore_index=True)
 
 
+def homes(connection: Connection, feed_id: str, period: str = "") -> pd.DataFrame:
+    """journal_key, period, belongs_to of every journal of a feed, of one period or all."""
+    statement = select(*[t.journal.c[name] for name in ("journal_key", "period", "belongs_to")])
+    return frames.read(connection, statement.where(*_where(t.journal, {"feed_id": feed_id, "period": period}, {})))
+
+
+def taken_back(connection: Connection, feed_id: str) -> pd.DataFrame:
+    """A feed's reversals and the journals that they take back (model.JOURNAL_COLUMNS)."""
+    other = t.journal.alias("other")
+    originals = select(other.c.reversal_of).where(other.c.feed_id == feed_id, other.c.reversal_of != "")
+    mine = (t.journal.c.reversal_of != "") | t.journal.c.journal_key.in_(originals)
+    statement = select(*[t.journal.c[name] for name in model.JOURNAL_COLUMNS])
+    found = frames.read(connection, statement.where(t.journal.c.feed_id == feed_id, mine))
+    return found.sort_values("journal_key", ignore_index=True)
+
+
+def decided(connection: Connection, feed_id: str, period: str = "") -> pd.DataFrame:
+    """DECIDED_COLUMNS of every outcome of a feed, or of the reports that journals of a period were made of.
+
+    seq is the place of the landing. A journal names a report, or its outcomes name the journal.
+    """
+    same = (t.landing.c.feed_id == t.outcome.c.feed_id) & (t.landing.c.sha256 == t.outcome.c.landing_sha256)
+    columns = [(t.landing if name == "seq" else t.outcome).c[name] for name in DECIDED_COLUMNS]
+    statement = select(*columns).join(t.landing, same).where(t.outcome.c.feed_id == feed_id)
+    if period:
+        made = _where(t.journal, {"feed_id": feed_id, "period": period}, {})
+        other = t.outcome.alias("other")
+        by_key = select(other.c.report_id).join(t.journal, t.journal.c.journal_key == other.c.journal_key)
+        reports = union(select(t.journal.c.report_id).where(*made), by_key.where(*made))
+        statement = statement.where(t.outcome.c.report_id.in_(reports))
+    return frames.read(connection, statement)
+
+
+def member_counts(connection: Connection, feed_id: str) -> pd.DataFrame:
+    """batch_id, state, journals: how many members of each batch are in each state."""
+    named = (t.batch_member.c.batch_id, t.batch_member.c.state)
+    statement = select(*named, func.count().label("journals")).join(t.batch, t.batch.c.batch_id == named[0])
+    return frames.read(connection, statement.where(t.batch.c.feed_id == feed_id).group_by(*named))
+
+
+def moved_members(connection: Connection, feed_id: str) -> pd.DataFrame:
+    """`members` of the journals of a feed that are, or were, in several batches."""
+    several = select(t.batch_member.c.journal_key).group_by(t.batch_member.c.journal_key).having(func.count() > 1)
+    keys = [str(key) for (key,) in connection.execute(several)]
+    return members(connection, feed_id=feed_id, keys=keys or ["-"])  # no key at all would be every journal
+
+
 def members(
-    connection: Connection, batch_id: str = "", feed_id: str = "", period: str = "", keys: Sequence[str] = ()
-) -> pd.DataFrame:
+    connection: Connection, batch_id: str = "", feed_id: str = "", period: str = "", keys: Sequence[str] = (),
+    state: str = "",
+) -> pd.DataFrame:  # fmt: skip
     """batch_id, journal_key, state, erp_document, code, message, and the batch's target, company, period, state.
 
     In the order of the batches of each target: of a journal in several, the last row is the newest.
@@ -159,6 +210,7 @@ def members(
     extra += [t.batch.c.state.label("batch_state"), t.batch.c.published_at, t.batch.c.seq]
     statement = select(t.batch_member, *extra).join(t.batch, t.batch.c.batch_id == t.batch_member.c.batch_id)
     statement = statement.where(*_where(t.batch, {"batch_id": batch_id, "feed_id": feed_id, "period": period}, {}))
+    statement = statement.where(*_where(t.batch_member, {"state": state}, {}))
     found = _by_keys(connection, statement, t.batch_member, keys)
     return found.sort_values(["target", "seq", "journal_key"], ignore_index=True).drop(columns="seq")
 

@@ -203,11 +203,21 @@ class Store:
             return deliveries.mark_unknown(connection, batch_id, self._clock())
 
     def members(
-        self, batch_id: str = "", feed_id: str = "", period: str = "", keys: Sequence[str] = ()
+        self, batch_id: str = "", feed_id: str = "", period: str = "", keys: Sequence[str] = (), state: str = ""
     ) -> pd.DataFrame:
         """Journals in batches: journal_key, state, erp_document, code, message, and facts of the batch."""
         with self._read() as connection:
-            return reports.members(connection, batch_id, feed_id, period, keys)
+            return reports.members(connection, batch_id, feed_id, period, keys, state)
+
+    def member_counts(self, feed_id: str) -> pd.DataFrame:
+        """batch_id, state, journals: how many journals of each batch are in each state."""
+        with self._read() as connection:
+            return reports.member_counts(connection, feed_id)
+
+    def moved_members(self, feed_id: str) -> pd.DataFrame:
+        """`members` of the journals that are, or were, in several batches."""
+        with self._read() as connection:
+            return reports.moved_members(connection, feed_id)
 
     def refused(self) -> pd.DataFrame:
         """Refused journals by batch and by what the ERP said: batch_id, target, state, code, message, journals."""
@@ -274,12 +284,26 @@ class Store:
         with self._read() as connection:
             return reports.journals(connection, feed_id, period, keys, batch_id)
 
+    def homes(self, feed_id: str, period: str = "") -> pd.DataFrame:
+        """journal_key, period, belongs_to of every journal of a feed, of one period or all."""
+        with self._read() as connection:
+            return reports.homes(connection, feed_id, period)
+
+    def taken_back(self, feed_id: str) -> pd.DataFrame:
+        """The reversals of a feed and the journals that they take back."""
+        with self._read() as connection:
+            return reports.taken_back(connection, feed_id)
+
+    def decided(self, feed_id: str, period: str = "") -> pd.DataFrame:
+        """Every outcome of a feed: landing_sha256, the report's key, currency, outcome, lines, gross, journal, seq.
+
+        Of a period: all outcomes of the reports that a journal of it was made of.
+        """
+        with self._read() as connection:
+            return reports.decided(connection, feed_id, period)
+
     def outcomes(
-        self,
-        feed_id: str = "",
-        landings: Sequence[str] = (),
-        run_id: str = "",
-        report_id: str = "",
+        self, feed_id: str = "", landings: Sequence[str] = (), run_id: str = "", report_id: str = "",
         journal_key: str = "",
     ) -> pd.DataFrame:  # fmt: skip
         """Outcomes of report versions, one row per document currency, with their journal_key."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sqlite3
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +15,12 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-from sqlalchemy import ColumnClause, String, Table, cast, create_engine, event, func, select
+from sqlalchemy import ColumnClause, Select, String, Table, cast, create_engine, event, func, select
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.sql import Select
 
 from etl import masking, model
 from etl.errors import ClaimpostError, ConfigurationError, PermanentError, TransientError
@@ -35,6 +34,7 @@ _ALIVE: Final[dict[str, Any]] = {
     "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000,
 }  # fmt: skip
 INSERT_ROWS: Final = 20_000
+READ_ROWS: Final = 20_000
 COPY_ROWS: Final = 100_000
 COPY_BLOCK: Final = 1 << 24  # bytes read at once; longer than any row
 # The values of a statement stay out of error texts, and so out of logs.
@@ -202,6 +202,13 @@ def copied(connection: Connection, statement: Select[Any], kinds: Mapping[str, p
         return pa.table({name: pa.array([], type=kind) for name, kind in kinds.items()})
     names = pyarrow.csv.ReadOptions(column_names=list(kinds), block_size=COPY_BLOCK)
     return pyarrow.csv.read_csv(pa.BufferReader(content), names, parse, options)
+
+
+def read_parts(connection: Connection, statement: Select[Any]) -> Iterator[list[Sequence[Any]]]:
+    """The columns of a statement's rows, in parts of READ_ROWS; only one part is here as objects at a time."""
+    found = connection.execute(statement.execution_options(stream_results=True, yield_per=READ_ROWS))
+    for rows in found.partitions():
+        yield list(zip(*rows, strict=True))
 
 
 def _array(column: pd.Series, null_empty: bool) -> pa.Array:

@@ -7,13 +7,8 @@ before the sign-off for that period or an earlier one is never delivered; everyt
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from etl import config
-from etl.errors import ConfigurationError
-from etl.pipeline.reasons import counted
-from etl.pipeline.summary import batch_summary
 from etl.store import Batch, Store
 
 SHADOW: Final = "shadow"
@@ -29,22 +24,3 @@ def kept_back(feed: Mapping[str, Any], store: Store, batches: Iterable[Batch]) -
         return {batch.batch_id: "its feed is in shadow and not signed off" for batch in sealed}
     old = [one for one in sealed if one.period <= signed["period"] and one.sealed_at < signed["at"]]
     return {batch.batch_id: f"the legacy interface posted {batch.period}" for batch in old}
-
-
-def listed(mappings: Path, store: Store) -> list[dict[str, Any]]:
-    """Every batch as `status --json` shows it; one that is kept back says why (`kept_back`), one with refused journals
-    how many by our codes (`refused`)."""
-    batches = store.batches()
-    refusals = counted(mappings, store)
-    kept: dict[str, str] = {}
-    for feed_id in sorted({batch.feed_id for batch in batches}):
-        try:
-            feed = config.load(mappings / "feeds" / f"{feed_id}.yml", "feed")
-        except (ConfigurationError, FileNotFoundError):
-            continue  # its batches are listed all the same
-        kept |= kept_back(feed, store, [one for one in batches if one.feed_id == feed_id])
-    extras: dict[str, dict[str, Any]] = {"kept_back": kept, "refused": refusals}
-    return [
-        batch_summary(one) | {name: facts[one.batch_id] for name, facts in extras.items() if one.batch_id in facts}
-        for one in batches
-    ]
