@@ -7,9 +7,10 @@ from etl.transport.connections import HTTP, Connection, connection, use_resolver
 from etl.transport.databases import engine, explain, insert_frame, is_repeated, read_texts, writing
 from etl.transport.failpoints import failpoint
 from etl.transport.files import FileInfo, Folder, LocalFolder, sync
+from etl.transport.objects import Objects
 from etl.transport.open import folder
 
 __all__ = [
-    "HTTP", "Connection", "FileInfo", "Folder", "LocalFolder", "connection", "engine", "explain",
+    "HTTP", "Connection", "FileInfo", "Folder", "LocalFolder", "Objects", "connection", "engine", "explain",
     "failpoint", "folder", "insert_frame", "is_repeated", "read_texts", "sync", "use_resolver", "writing",
 ]  # fmt: skip
