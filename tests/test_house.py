@@ -46,6 +46,7 @@ ROW |= {
     "sandbox.concur_sae": -1,
     "sandbox.tryton": -1,
     "etl.__main__": len(LAYERS),
+    "sandbox.fleet": len(LAYERS),
     "bench.claimpost_way": len(LAYERS),
     "bench.limit": len(LAYERS),
     "bench.pandas_way": len(LAYERS),
