@@ -52,6 +52,8 @@ ROW |= {
     "bench.pandas_way": len(LAYERS),
     "bench.__main__": len(LAYERS) + 1,
     "bench.quick": len(LAYERS) + 2,
+    "bench.wide": len(LAYERS) + 1,
+    "bench.sizing": len(LAYERS) + 2,
 }
 EFFECTS = {"random", "secrets", "socket", "subprocess", "sqlalchemy", "paramiko", "psycopg", "pymysql", "time", "uuid"}
 MONEY = ("etl.money", "etl.model", "etl.mapping", "etl.journal", "etl.render", "etl.reconcile")
