@@ -58,7 +58,7 @@ bench-quick: $(READY) ## Python calls for each line against the committed baseli
 
 lock: $(READY) ## make the lock files again from setup.cfg
 	printf 'setuptools\nuv\n' | $(UV) $(COMPILE) --no-header - -o bootstrap.lock
-	$(UV) $(COMPILE) --extra airflow --extra test --extra docs setup.cfg -o requirements.lock
+	$(UV) $(COMPILE) --extra airflow --extra objects --extra test --extra docs setup.cfg -o requirements.lock
 	printf 'trytond>=8.2,<8.3\ntrytond-account>=8.2,<8.3\n' | $(UV) $(COMPILE) --no-header - -o sandbox/tryton/requirements.lock
 
 env: $(READY) ## write .env for `docker compose up`: fresh secrets and keys

@@ -51,7 +51,7 @@ def main() -> None:
     """Post approved expense claims as balanced journals in an ERP, and prove that source = journal = ERP.
 
     Settings: CLAIMPOST_HOME (default ./.claimpost), CLAIMPOST_MAPPINGS (./mappings), CLAIMPOST_STORE_URL (SQLite under
-    home). Connections: Airflow's, or AIRFLOW_CONN_<ID>.
+    home), CLAIMPOST_OBJECTS (none). Connections: Airflow's, or AIRFLOW_CONN_<ID>.
     """
 
 
@@ -203,11 +203,11 @@ def show() -> None:
 
 def _show(kind: str, key: str, as_json: bool) -> None:
     from etl import config, reasons
-    from etl.pipeline import inquire
+    from etl.pipeline import context, inquire
     from etl.store import Store
 
     settings = config.settings()
-    found = inquire.FINDERS[kind](Store.open(settings.store_url), settings.home, key)
+    found = inquire.FINDERS[kind](Store.open(settings.store_url), context.shelf_of(settings), key)
     found = reasons.told(found, settings.mappings)
     if as_json:
         print_json(found)

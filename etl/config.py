@@ -37,11 +37,12 @@ PROJECT: Final = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things are: CLAIMPOST_HOME, CLAIMPOST_MAPPINGS, CLAIMPOST_STORE_URL."""
+    """Where things are: CLAIMPOST_HOME, CLAIMPOST_MAPPINGS, CLAIMPOST_STORE_URL, CLAIMPOST_OBJECTS ("" for none)."""
 
     home: Path
     mappings: Path
     store_url: str
+    objects: str = ""
 
 
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -52,9 +53,13 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     store_url = environment.get("CLAIMPOST_STORE_URL") or f"sqlite:///{home / 'store.db'}"
     if "://" not in store_url:
         raise ConfigurationError("SETTING", field="CLAIMPOST_STORE_URL", value=store_url, detail="not a database URL")
+    objects = environment.get("CLAIMPOST_OBJECTS") or ""
+    if objects and "://" not in objects:
+        detail = "not the URL of an object store"
+        raise ConfigurationError("SETTING", field="CLAIMPOST_OBJECTS", value=objects, detail=detail)
     if not mappings.is_dir():
         raise ConfigurationError("NO_MAPPINGS", file=mappings)
-    return Settings(home, mappings, store_url)
+    return Settings(home, mappings, store_url, objects)
 
 
 class Document(dict[str, Any]):

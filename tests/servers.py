@@ -6,8 +6,10 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,6 +116,21 @@ def sftp() -> Iterator[SftpServer]:
         login = _login()
         with _server(command, folder, None, lambda: _port_answers(port)):
             yield SftpServer("127.0.0.1", port, login, host_key, folder / "client_key", folder / "files")
+
+
+@contextmanager
+def s3() -> Iterator[dict[str, str]]:
+    """An S3 with one empty bucket, `claimpost`; yields the environment in which any client finds it."""
+    with _folder("cp-s3-") as folder:
+        port = free_port()
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+        with _server(command, folder, None, lambda: _port_answers(port)):
+            address = f"http://127.0.0.1:{port}"
+            urllib.request.urlopen(urllib.request.Request(f"{address}/claimpost", method="PUT"), timeout=10).close()
+            yield {
+                "AWS_ENDPOINT_URL_S3": address, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "claimpost",
+                "AWS_SECRET_ACCESS_KEY": "claimpost", "AWS_EC2_METADATA_DISABLED": "true",
+            }  # fmt: skip
 
 
 def free_port() -> int:

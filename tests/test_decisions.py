@@ -92,7 +92,7 @@ def test_what_people_ask_is_told_to_those_who_look(office: Office) -> None:
     made = context.store.journals("sample").query("report_id == 'R1'")
     original, reversal = (str(made.loc[made["purpose"] == p, "journal_key"].iat[0]) for p in ("original", "reversal"))
     found = explain.explain(context, reversal)
-    told = inquire.report(context.store, context.home, "R1")["decisions"]
+    told = inquire.report(context.store, context.shelf, "R1")["decisions"]
 
     who = "ann asked (paid twice), bob agreed (seen the bank statement)"
     assert f"CN01 R1 1 is withdrawn in decision-1.json: {who} at {MARCH}" in found["because"]

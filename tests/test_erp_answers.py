@@ -655,7 +655,7 @@ def test_a_refusal_is_told_in_our_code_with_owner_and_next_step_beside_the_erps_
     proof, store, mappings = pipeline.reconcile(way.context), way.context.store, way.folder / "mappings"
     ours, (own, *_) = OURS[way.target], CODES[way.target]
     (row,) = csv.DictReader(io.StringIO((way.folder / "home/reports/sample/breaks.csv").read_text("utf-8-sig")))
-    batch = reasons.told(inquire.batch(store, way.context.home, way.batch_id), mappings)
+    batch = reasons.told(inquire.batch(store, way.context.shelf, way.batch_id), mappings)
     (refused,) = (one for one in batch["members"] if one["state"] == "rejected")
 
     assert {ours: 1} == proof["by_refusal"]
@@ -674,7 +674,7 @@ def test_people_read_our_code_in_status_show_and_reconcile(way: Way, capsys: pyt
     (journal_key,) = store.journals("sample").query("report_id == 'R4'")["journal_key"]
     console.show_batches(listing.listed(mappings, store))
     console.show_reconciliation(pipeline.reconcile(way.context))
-    console.show_found(reasons.told(inquire.journal(store, way.context.home, journal_key), mappings))
+    console.show_found(reasons.told(inquire.journal(store, way.context.shelf, journal_key), mappings))
     said = " ".join(capsys.readouterr().out.split())
 
     assert "ERP_ACCOUNT_INVALID 1 finance: Have the account made there" in said
@@ -690,7 +690,7 @@ def test_a_refusal_that_no_row_knows_is_unknown_and_keeps_its_words(way: Way) ->
     assert "Qwzx 42" in (way.folder / "home/reports/sample/breaks.csv").read_text("utf-8-sig")
 
     (way.folder / "mappings/targets" / f"{SAP}.yml").unlink()  # what the ERP said is shown all the same
-    told = reasons.told(inquire.report(way.context.store, way.context.home, "R4"), way.folder / "mappings")
+    told = reasons.told(inquire.report(way.context.store, way.context.shelf, "R4"), way.folder / "mappings")
     assert ["ERP_UNMAPPED"] == [one["refusal"] for one in told["members"]]
 
 

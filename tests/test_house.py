@@ -49,6 +49,7 @@ ROW |= {
     "sandbox.tryton": -1,
     "etl.__main__": len(LAYERS),
     "bench.process": len(LAYERS),
+    "sandbox.fleet": len(LAYERS),
     "bench.claimpost_way": len(LAYERS),
     "bench.limit": len(LAYERS),
     "bench.pandas_way": len(LAYERS),
@@ -57,6 +58,8 @@ ROW |= {
     "bench.year": len(LAYERS) + 2,
     "bench.report": len(LAYERS) + 2,
     "bench.start": len(LAYERS) + 2,
+    "bench.wide": len(LAYERS) + 1,
+    "bench.sizing": len(LAYERS) + 2,
 }
 EFFECTS = {"random", "secrets", "socket", "subprocess", "sqlalchemy", "paramiko", "psycopg", "pymysql", "time", "uuid"}
 MONEY = ("etl.money", "etl.model", "etl.mapping", "etl.journal", "etl.render", "etl.reconcile")

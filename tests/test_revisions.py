@@ -436,7 +436,7 @@ class Group:
     def report(self, report_id: str) -> list[str]:
         """The journals of a report in the order they were made."""
         context = self.open()
-        chain = inquire.report(context.store, context.home, report_id)["chain"]
+        chain = inquire.report(context.store, context.shelf, report_id)["chain"]
         return [
             " ".join(str(one[c]) for c in ("report_version", "purpose", "debit", "posting_date", "state"))
             for one in chain

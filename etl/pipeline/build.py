@@ -21,7 +21,8 @@ from etl.mapping import suspense
 from etl.mode import kept_back
 from etl.model import ControlTotals
 from etl.pipeline import booking, decide, decisions, lineage
-from etl.pipeline.context import LANDING, Context, code_version
+from etl.pipeline.context import Context, code_version
+from etl.pipeline.shelf import BATCHES
 from etl.store import BATCH_COLUMNS, Build, Landing
 from etl.transport import failpoint
 
@@ -66,12 +67,13 @@ def build_landing(context: Context, landing: Landing) -> None:
 
 
 def _build_one(context: Context, landing: Landing) -> None:
-    content = (context.home / LANDING / landing.sha256).read_bytes()
+    content = context.landed(landing.sha256).read_bytes()
     docs = context.home / decide.GATE_DOCS / context.feed_id / landing.sha256[:16]
     found = decide.decide(context, content, landing.name, decide.past_of(context, landing), docs)
     if context.store.landing(context.feed_id, landing.sha256).state not in _OPEN:
         return  # another run has built it while we looked; what we saw of the past may be its own work
     if found.state == decide.HELD:
+        context.shelf.publish(docs)
         facts: dict[str, Any] = {"held": found.unusual, "name": landing.name, "run_id": context.run_id}
         facts |= {"control": dict(found.raw.control)}
         context.store.set_landing(context.feed_id, landing.sha256, state="held", reason="VOLUME", totals=facts)
@@ -89,7 +91,7 @@ def _answered(context: Context, awaited: Sequence[str]) -> bool:
 def judge_again(context: Context, landing: Landing) -> None:
     """Judge the quarantined reports of a landing by the mapping of now; what was decided otherwise stays as it is."""
     context = decisions.reading(context, landing)
-    content = (context.home / LANDING / landing.sha256).read_bytes()
+    content = context.landed(landing.sha256).read_bytes()
     raw = booking.read(context.bundle, content, landing.name)
     past = decide.past_of(context)
     past = dataclasses.replace(past, before=dataclasses.replace(past.before, seq=landing.seq))
@@ -140,8 +142,9 @@ def freeze(context: Context, sealed: booking.Sealed, recorded: bool, again: str 
 
     `again` is the batch in which the ERP refused these journals before.
     """
+    folder = sealed.batch.batch_id
     if not recorded:
-        _write_folder(context, sealed)
+        folder = _write_folder(context, sealed)
     batch, totals = sealed.batch, batch_totals(sealed)
     if on_suspense := suspense.uses(context.bundle.journal, sealed.headers, sealed.lines):
         totals["suspense"] = on_suspense
@@ -149,15 +152,15 @@ def freeze(context: Context, sealed: booking.Sealed, recorded: bool, again: str 
         totals["again"] = again
     return {
         "batch_id": batch.batch_id, "batch_no": batch.batch_no, "target": batch.target, "company": batch.company,
-        "period": batch.period, "sha256": hashlib.sha256(sealed.payload).hexdigest(), "folder": batch.batch_id,
+        "period": batch.period, "sha256": hashlib.sha256(sealed.payload).hexdigest(), "folder": folder,
         "journals": len(sealed.headers), "lines": len(sealed.lines), "totals": json.dumps(totals),
     }  # fmt: skip
 
 
-def _write_folder(context: Context, sealed: booking.Sealed) -> None:
-    """Write into a folder beside, flush it, and put it in place whole."""
+def _write_folder(context: Context, sealed: booking.Sealed) -> str:
+    """Write into a folder beside, flush it, and put it in place whole; its name there."""
     batch = sealed.batch
-    folder = context.batch_folder(batch.batch_id)
+    folder = context.home / BATCHES / batch.batch_id
     work = folder.with_name(f".{folder.name}.{os.urandom(8).hex()}")  # never one of another host with our process id
     work.mkdir(parents=True, mode=0o700)
     for name, frame in (
@@ -172,7 +175,11 @@ def _write_folder(context: Context, sealed: booking.Sealed) -> None:
     for path in work.iterdir():
         path.chmod(0o600)
         transport.sync(path)
+    if context.shelf.objects is not None:
+        failpoint("frozen")
+        return context.shelf.keep_folder(work, batch.batch_id)
     _put_in_place(work, folder)
+    return folder.name
 
 
 def batch_totals(sealed: booking.Sealed) -> dict[str, Any]:

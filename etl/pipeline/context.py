@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from etl import config, mapping, transport
 from etl.config import Settings
+from etl.pipeline.shelf import LANDING as LANDING
+from etl.pipeline.shelf import Shelf
 from etl.store import Store
-
-LANDING: Final = "landing"
-BATCHES: Final = "batches"
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class Context:
     bundle: mapping.Bundle
     store: Store
     run_id: str
+    shelf: Shelf
 
     @property
     def feed_id(self) -> str:
@@ -34,8 +34,13 @@ class Context:
     def home(self) -> Path:
         return self.settings.home
 
-    def batch_folder(self, batch_id: str) -> Path:
-        return self.home / BATCHES / batch_id
+    def landed(self, sha256: str) -> Path:
+        """The landed file of this sha256."""
+        return self.shelf.landed(sha256)
+
+    def batch_folder(self, name: str) -> Path:
+        """The batch folder that the store's `folder` names."""
+        return self.shelf.folder(name)
 
     def profile(self, target: str) -> Mapping[str, Any]:
         return self.bundle.targets[target]
@@ -54,7 +59,13 @@ def open(feed_id: str, run_id: str = "", settings: Settings | None = None) -> Co
     settings = settings or config.settings()
     bundle = mapping.load(settings.mappings, feed_id)
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Context(settings, bundle, Store.open(settings.store_url), run_id or new_run_id(feed_id))
+    store = Store.open(settings.store_url)
+    return Context(settings, bundle, store, run_id or new_run_id(feed_id), shelf_of(settings))
+
+
+def shelf_of(settings: Settings) -> Shelf:
+    """Where these settings keep landed files and batch folders."""
+    return Shelf(settings.home, transport.Objects(settings.objects) if settings.objects else None)
 
 
 def new_run_id(feed_id: str) -> str:

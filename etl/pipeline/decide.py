@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from etl import formats, model, reversal, versions
 from etl.model import ControlTotals
 from etl.pipeline import booking, decisions
-from etl.pipeline.context import LANDING, Context
+from etl.pipeline.context import Context
 from etl.store import Landing
 
 BUILT, DUPLICATE, HELD = "built", "duplicate", "held"
@@ -69,7 +69,7 @@ def past_of(context: Context, landing: Landing | None = None) -> Past:
 
     def alike(fingerprint: str) -> Iterable[formats.RawFile]:
         for one in filter(earlier, context.store.by_fingerprint(context.feed_id, fingerprint)):
-            yield booking.read(context.bundle, (context.home / LANDING / one.sha256).read_bytes(), one.name)
+            yield booking.read(context.bundle, context.landed(one.sha256).read_bytes(), one.name)
 
     own = decisions.made(context)
     built = context.store.landings(context.feed_id, (BUILT,)) if _looks_back(context) else []
@@ -122,9 +122,9 @@ def sealed_content(context: Context, headers: pd.DataFrame) -> reversal.Content:
     parts: dict[str, list[pd.DataFrame]] = {"lines": [], "lineage": [], "reports": []}
     for batch_id, mine in headers.groupby("batch_id", dropna=False, sort=True)["journal_key"]:
         wanted = [("journal_key", "in", sorted(set(mine)))]
+        folder = context.batch_folder(context.store.batch(str(batch_id)).folder)
         for name, frames in parts.items():
-            path = context.batch_folder(str(batch_id)) / f"{name}.parquet"
-            frames.append(as_sealed(pq.read_table(path, filters=wanted).to_pandas()))
+            frames.append(as_sealed(pq.read_table(folder / f"{name}.parquet", filters=wanted).to_pandas()))
     return reversal.Content(*(pd.concat(frames, ignore_index=True) for frames in parts.values()))
 
 

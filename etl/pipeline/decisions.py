@@ -50,7 +50,7 @@ def land(context: Context) -> list[str]:
     new = [name for name in approved if name not in known]
     for name in new:
         content = document(approved[name])
-        sources.keep(content, context.home / LANDING)
+        context.shelf.keep_landed(sources.keep(content, context.home / LANDING))
         title = f"decision-{approved[name].id}.json"
         context.store.register_landing(context.feed_id, name, title, len(content), context.run_id)
     return new

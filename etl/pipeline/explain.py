@@ -18,7 +18,7 @@ from etl import clean, journal, mapping, model, money
 from etl.errors import ConfigurationError
 from etl.mapping import dates, trace
 from etl.pipeline import booking, decisions
-from etl.pipeline.context import LANDING, Context
+from etl.pipeline.context import Context
 from etl.pipeline.inquire import records
 from etl.store import Store
 from validations import rules
@@ -126,7 +126,7 @@ def _decided(context: Context, head: pd.Series) -> pd.Series:
 
 
 def _sealed(context: Context, batch_id: str, journal_key: str) -> dict[str, pd.DataFrame]:
-    folder = context.batch_folder(batch_id)
+    folder = context.batch_folder(context.store.batch(batch_id).folder)
     mine = [("journal_key", "=", journal_key)]
     return {name: pq.read_table(folder / f"{name}.parquet", filters=mine).to_pandas() for name in ("lines", "lineage")}
 
@@ -134,7 +134,7 @@ def _sealed(context: Context, batch_id: str, journal_key: str) -> dict[str, pd.D
 def _replay(context: Context, sha256: str, name: str, reports: pd.DataFrame) -> Replay:
     """The reports of a journal, read and mapped once more from their landed bytes."""
     bundle = context.bundle
-    raw = booking.read(bundle, (context.home / LANDING / sha256).read_bytes(), name)
+    raw = booking.read(bundle, context.landed(sha256).read_bytes(), name)
     lines = clean.clean(raw, bundle.source, booking.name_parts(bundle, name)).lines
     mine = rules.quarantined(lines, reports)
     applied = mapping.apply(bundle, lines.loc[mine].reset_index(drop=True))

@@ -93,6 +93,7 @@ def _from_input(context: Context, input: Path, source: Mapping[str, Any]) -> lis
 
 def _land(context: Context, session: Folder, info: FileInfo, release: str) -> str:
     def register(sha256: str, size: int) -> None:
+        context.shelf.keep_landed(sha256)
         context.store.register_landing(context.feed_id, sha256, info.name, size, context.run_id)
 
     return sources.land(session, info, context.home / LANDING, register, release)

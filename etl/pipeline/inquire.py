@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 
 from etl import money
 from etl.errors import ConfigurationError
+from etl.pipeline.shelf import Shelf
 from etl.store import Request, Store
 
 Found = dict[str, Any]
 
 
-def report(store: Store, home: Path, report_id: str) -> Found:
+def report(store: Store, shelf: Shelf, report_id: str) -> Found:
     """Every landed version of a report, what became of it and why; raises NOT_FOUND.
 
     `chain` lists its journals in the order they were made, each reversal with the journal that it takes back;
@@ -51,14 +52,14 @@ def _chain(journals: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
     return order[[*columns, "erp_document"]]
 
 
-def journal(store: Store, home: Path, journal_key: str) -> Found:
+def journal(store: Store, shelf: Shelf, journal_key: str) -> Found:
     """A journal, its lines with amounts as decimal text, where they came from, and the ERP's answer."""
     headers = store.journals(keys=[journal_key])
     if headers.empty:
         raise ConfigurationError("NOT_FOUND", field="journal", value=journal_key)
     head = records(headers)[0]
     members = store.members(keys=[journal_key])
-    folder = home / "batches" / str(members["batch_id"].iloc[-1])
+    folder = shelf.folder(store.batch(str(members["batch_id"].iloc[-1])).folder)
     lines = _of_journal(folder / "lines.parquet", journal_key)
     for side in ("debit", "credit"):
         lines = _priced(lines, f"{side}_minor", head["currency"])
@@ -67,7 +68,7 @@ def journal(store: Store, home: Path, journal_key: str) -> Found:
     return {**head, "lines": records(lines), "lineage": records(lineage), "answers": records(members)}
 
 
-def batch(store: Store, home: Path, batch_id: str) -> Found:
+def batch(store: Store, shelf: Shelf, batch_id: str) -> Found:
     """A batch with its totals, its history and its journals."""
     found = store.batch(batch_id)
     journals = records(store.members(batch_id=batch_id))
@@ -79,7 +80,7 @@ def batch(store: Store, home: Path, batch_id: str) -> Found:
     }
 
 
-FINDERS: Final[Mapping[str, Callable[[Store, Path, str], Found]]] = {
+FINDERS: Final[Mapping[str, Callable[[Store, Shelf, str], Found]]] = {
     "report": report,
     "journal": journal,
     "batch": batch,

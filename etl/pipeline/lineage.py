@@ -20,7 +20,8 @@ from sqlalchemy.engine import make_url
 
 from etl import masking, model, render
 from etl.mapping import lineage as origins
-from etl.pipeline.context import LANDING, Context, code_version, now
+from etl.pipeline.context import Context, code_version, now
+from etl.pipeline.shelf import BATCHES, LANDING
 from etl.store import Batch, Landing
 from etl.transport.connections import DATABASE
 
@@ -168,11 +169,11 @@ def _landed(context: Context, landing: Landing) -> InputDataset:
     from openlineage.client.facet_v2 import dataset_version_dataset
 
     version = dataset_version_dataset.DatasetVersionDatasetFacet(landing.sha256)
-    return InputDataset("file", _landing_name(context, landing), facets={"version": version})
+    return InputDataset(*_landing_name(context, landing), facets={"version": version})
 
 
-def _landing_name(context: Context, landing: Landing) -> str:
-    return str(context.home / LANDING / landing.sha256)
+def _landing_name(context: Context, landing: Landing) -> tuple[str, str]:
+    return context.shelf.dataset(LANDING, landing.sha256)
 
 
 def _batch_in(context: Context, batch: Batch) -> InputDataset:
@@ -180,11 +181,11 @@ def _batch_in(context: Context, batch: Batch) -> InputDataset:
     from openlineage.client.facet_v2 import dataset_version_dataset
 
     version = dataset_version_dataset.DatasetVersionDatasetFacet(batch.sha256)
-    return InputDataset("file", _batch_name(context, batch), facets={"version": version})
+    return InputDataset(*_batch_name(context, batch), facets={"version": version})
 
 
-def _batch_name(context: Context, batch: Batch) -> str:
-    return str(context.batch_folder(batch.folder))
+def _batch_name(context: Context, batch: Batch) -> tuple[str, str]:
+    return context.shelf.dataset(BATCHES, batch.folder)
 
 
 def _batch_out(context: Context, batch: Batch, landing: Landing) -> OutputDataset:
@@ -211,7 +212,7 @@ def _batch_out(context: Context, batch: Batch, landing: Landing) -> OutputDatase
         "columnLineage": column_lineage_dataset.ColumnLineageDatasetFacet(fields, filters),
     }
     rows = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=batch.lines)
-    return OutputDataset("file", _batch_name(context, batch), facets=facets, outputFacets={"outputStatistics": rows})
+    return OutputDataset(*_batch_name(context, batch), facets=facets, outputFacets={"outputStatistics": rows})
 
 
 _COLUMNS: Final = tuple(dict.fromkeys([*model.JOURNAL_COLUMNS, *model.JOURNAL_LINE_COLUMNS]))
@@ -221,7 +222,9 @@ def _kind(column: str) -> str:
     return "int64" if column in ("lines", "line_no") or column.endswith("_minor") else "string"
 
 
-def _inputs(context: Context, name: str, told: Sequence[origins.Origin], subtype: str, kind: str) -> list[Any]:
+def _inputs(
+    context: Context, name: tuple[str, str], told: Sequence[origins.Origin], subtype: str, kind: str
+) -> list[Any]:
     """The source's columns behind some origins, each with every rule that reads it."""
     from openlineage.client.facet_v2 import column_lineage_dataset as facet
 
@@ -231,7 +234,7 @@ def _inputs(context: Context, name: str, told: Sequence[origins.Origin], subtype
         for column in origins.source_columns(source, origin.field):
             rules.setdefault(column, []).append(f"{origin.field} ({at}) by {origin.rule}")
     read = {column: [facet.Transformation(kind, subtype, one) for one in some] for column, some in rules.items()}
-    return [facet.InputField("file", name, column, steps) for column, steps in read.items()]
+    return [facet.InputField(*name, column, steps) for column, steps in read.items()]
 
 
 def _target(context: Context, batch: Batch) -> OutputDataset:
@@ -244,7 +247,7 @@ def _target(context: Context, batch: Batch) -> OutputDataset:
     source = _batch_name(context, batch)
     fields = {
         column: column_lineage_dataset.Fields(
-            [column_lineage_dataset.InputField("file", source, field, [_by(rule)]) for field in named]
+            [column_lineage_dataset.InputField(*source, field, [_by(rule)]) for field in named]
         )
         for column, (named, rule) in origins.target_columns(profile).items()
     }

@@ -61,7 +61,9 @@ def reconcile(context: Context, period: str = "", out: Path | None = None) -> di
     context.store.save_reconciliation(context.feed_id, period, result["counts"], result["by_code"])
     _settle(context, batches, found)
     context.store.save_run(context.run_id, context.feed_id, at, now(), summary, summary["conservation"])
-    anchor(context.store, context.home)
+    anchor(context.store, context.shelf)
+    for path in files:
+        context.shelf.publish(path)
     return {**result, "kept_back": kept, "report_files": [str(path) for path in files]}
 
 
@@ -102,7 +104,7 @@ class _Part:
 def _part(context: Context, batches: list[Batch], scope: ledger.Scope, erp_lines: pd.DataFrame) -> _Part:
     store, mine = context.store, [batch for batch in batches if batch.period in scope]
     first = [batch for batch in mine if "again" not in batch.totals]  # the others hold journals of these
-    lines = [pq.read_table(context.home / "batches" / b.folder / "lines.parquet").to_pandas() for b in first]
+    lines = [pq.read_table(context.batch_folder(b.folder) / "lines.parquet").to_pandas() for b in first]
     lines = [frame.astype({c: "str" for c in frame.columns if frame[c].dtype == object}) for frame in lines]
     empty = pd.DataFrame({c: model.texts([]) for c in model.JOURNAL_LINE_COLUMNS}).astype(_whole_numbers())
     none = ["-"] if not scope else []

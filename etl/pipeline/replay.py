@@ -13,7 +13,7 @@ import pandas as pd
 from etl import formats, mapping, model, money, reversal
 from etl.errors import FileRejected
 from etl.pipeline import booking, cases, decisions
-from etl.pipeline.context import LANDING, Context
+from etl.pipeline.context import Context
 from etl.store import Landing
 
 KEY: Final = ["company", "report_id", "report_version", "currency", "purpose"]
@@ -85,7 +85,7 @@ def replayed(context: Context, folder: Path, bundle: mapping.Bundle) -> Iterator
     """Every built landing judged and booked again by a mapping, in order; a file that it cannot read is left out."""
     past, own = _Books(), decisions.made(context)
     for landing in context.store.landings(context.feed_id, ("built",)):
-        content = (context.home / LANDING / landing.sha256).read_bytes()
+        content = context.landed(landing.sha256).read_bytes()
         reader = decisions.reader(bundle) if landing.sha256 in own else bundle
         try:
             raw = booking.read(reader, content, landing.name)

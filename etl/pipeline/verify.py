@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,11 +17,13 @@ import pyarrow.parquet as pq
 from etl import erp, render, transport
 from etl.errors import CATALOGUE, text
 from etl.pipeline import reread
-from etl.pipeline.context import LANDING, Context, now
+from etl.pipeline.context import Context, now
+from etl.pipeline.shelf import Shelf
 from etl.reconcile import invariants
 from etl.store import Head, Store
 
 ANCHORS: Final = "anchors.txt"  # in the home: number, hash and time of the chain's head, after each reconciliation
+_ANCHORED: Final = "anchors"
 _LINES: Final = ["journal_key", "account", "debit_minor", "credit_minor", "base_debit_minor", "base_credit_minor"]
 _CHUNK: Final = 1 << 20
 Finding = invariants.Finding
@@ -34,11 +37,13 @@ def verify(context: Context, anchors: Iterable[Path] = ()) -> dict[str, Any]:
     one of them is S1 or S2.
     """
     at = now()
-    heads = [head for path in (context.home / ANCHORS, *anchors) for head in read_anchors(path)]
-    found = [
-        *_archive(context), *_sealed(context), *_reread(context), *_manifests(context), *_invariants(context, at),
-        *(("AUDIT_BROKEN", flaw.subject, flaw.detail) for flaw in context.store.audit_flaws(heads)),
-    ]  # fmt: skip
+    heads = [*_own_anchors(context.shelf), *(head for path in anchors for head in read_anchors(path))]
+    with context.shelf.anew() as shelf:
+        kept = dataclasses.replace(context, shelf=shelf)
+        found = [
+            *_archive(kept), *_sealed(kept), *_reread(kept), *_manifests(kept), *_invariants(kept, at),
+            *(("AUDIT_BROKEN", flaw.subject, flaw.detail) for flaw in context.store.audit_flaws(heads)),
+        ]  # fmt: skip
     head = context.store.audit_head()
     findings = sorted((_finding(*one) for one in found), key=lambda one: (one["severity"], one["code"], one["subject"]))
     checked = {
@@ -63,6 +68,7 @@ def verified(context: Context) -> dict[str, Any]:
     part = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     part.write_text(json.dumps({**result, "at": now()}, ensure_ascii=False, indent=1), "utf-8")
     part.replace(path)
+    context.shelf.publish(path)
     told = [f"{one['severity']} {one['code']}" for one in result["findings"]]
     return {
         "sound": result["sound"], "findings": [f"{one['severity']} {one['reason']}" for one in result["findings"]],
@@ -83,13 +89,22 @@ def _finding(code: str, subject: str, detail: str) -> dict[str, str]:
 # --- anchors
 
 
-def anchor(store: Store, home: Path) -> None:
-    """Write the chain's head behind the anchors that are there, when it has moved."""
-    head, path = store.audit_head(), home / ANCHORS
+def anchor(store: Store, shelf: Shelf) -> None:
+    """Write the chain's head behind the anchors that are there, when it has moved; each one an object of its own."""
+    head, path = store.audit_head(), shelf.home / ANCHORS
     if head not in read_anchors(path):
         with path.open("ab") as file:
             file.write(f"{head.seq} {head.h} {now()}\n".encode("ascii"))
         transport.sync(path)
+        if shelf.objects is not None:
+            shelf.objects.put(path, f"{_ANCHORED}/{head.seq:012}-{head.h}")
+
+
+def _own_anchors(shelf: Shelf) -> list[Head]:
+    """The heads anchored in the home, and those that all workers have put; the name of an object says it all."""
+    names = shelf.objects.names(_ANCHORED) if shelf.objects is not None else []
+    put = [Head(int(seq), h) for seq, _, h in (name.partition("-") for name in names)]
+    return list(dict.fromkeys([*read_anchors(shelf.home / ANCHORS), *put]))
 
 
 def read_anchors(path: Path) -> list[Head]:
@@ -105,7 +120,7 @@ def read_anchors(path: Path) -> list[Head]:
 def _archive(context: Context) -> Iterator[Finding]:
     """I23: every landed file is there, byte for byte."""
     for landing in context.store.landings(context.feed_id):
-        yield from _file(context.home / LANDING / landing.sha256, landing.sha256, landing.name)
+        yield from _file(context.landed(landing.sha256), landing.sha256, landing.name)
 
 
 def _sealed(context: Context) -> Iterator[Finding]:

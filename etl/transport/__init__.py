@@ -16,9 +16,11 @@ from etl.transport.databases import (
 )
 from etl.transport.failpoints import failpoint
 from etl.transport.files import FileInfo, Folder, LocalFolder, sync
+from etl.transport.objects import Objects
 from etl.transport.open import folder
 
 __all__ = [
-    "HTTP", "Connection", "FileInfo", "Folder", "LocalFolder", "connection", "copied", "engine", "explain",
-    "failpoint", "folder", "insert_frame", "is_repeated", "read_parts", "read_texts", "sync", "use_resolver", "writing",
+    "HTTP", "Connection", "FileInfo", "Folder", "LocalFolder", "Objects", "connection", "copied", "engine",
+    "explain", "failpoint", "folder", "insert_frame", "is_repeated", "read_parts", "read_texts", "sync", "use_resolver",
+    "writing",
 ]  # fmt: skip

@@ -12,4 +12,4 @@ SEEDS: Final = int(os.environ.get("SEEDS", "200" if WHOLE else "6"))
 SECONDS: Final = float(os.environ.get("SECONDS", "300" if WHOLE else "5"))
 # Sequences of events that the state machine draws.
 MACHINES: Final = int(os.environ.get("MACHINES", "200" if WHOLE else "6"))
-FIGURES: Final = ("kill points", "model states", "network cells", "seeds", "attempts", "sequences")
+FIGURES: Final = ("kill points", "model states", "network cells", "seeds", "attempts", "sequences", "batches")

@@ -24,6 +24,7 @@ from claims import Line, deliver
 
 from etl import config, mapping, pipeline
 from etl.pipeline import rebatch
+from etl.pipeline.shelf import Shelf
 from etl.pipeline.verify import verify
 from etl.store import Store
 from etl.transport.failpoints import VARIABLE
@@ -95,7 +96,7 @@ class Office:
     def opened(self) -> pipeline.Context:
         """The feed with its store, as a new process opens it."""
         settings = config.Settings(self.home, self.mappings, f"sqlite:///{self.home}/store.db")
-        return pipeline.Context(settings, self.bundle, Store.open(settings.store_url), "machine")
+        return pipeline.Context(settings, self.bundle, Store.open(settings.store_url), "machine", Shelf(self.home))
 
     def run(self, killed_at: str = "") -> None:
         """A plain run without reconciliation. Raises Killed when it comes by the failpoint."""
