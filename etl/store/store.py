@@ -87,14 +87,9 @@ class Store:
             return landings.landings(connection, feed_id, fingerprint=fingerprint)
 
     def set_landing(
-        self,
-        feed_id: str,
-        sha256: str,
-        state: str = "",
-        fingerprint: str = "",
-        totals: Mapping[str, Any] | None = None,
-        reason: str = "",
-    ) -> None:
+        self, feed_id: str, sha256: str, state: str = "", fingerprint: str = "",
+        totals: Mapping[str, Any] | None = None, reason: str = "",
+    ) -> None:  # fmt: skip
         """Change what is given of a landing: its state, fingerprint, totals, reason (an error code)."""
         given = {"state": state, "fingerprint": fingerprint, "reason": reason}
         values = {name: value for name, value in given.items() if value}
@@ -163,13 +158,9 @@ class Store:
     # --- batches and acknowledgements
 
     def batches(
-        self,
-        feed_id: str = "",
-        states: Sequence[str] = (),
-        target: str = "",
-        ids: Sequence[str] = (),
+        self, feed_id: str = "", states: Sequence[str] = (), target: str = "", ids: Sequence[str] = (),
         period: str = "",
-    ) -> list[Batch]:
+    ) -> list[Batch]:  # fmt: skip
         """Batches by any of these, in order of target and sequence number."""
         with self._read() as connection:
             return deliveries.batches(connection, feed_id, states, target, ids, period)
