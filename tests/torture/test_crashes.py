@@ -20,13 +20,19 @@ worlds = pytest.mark.parametrize("world", ["near", "far"] if WHOLE else ["near"]
 consumers = pytest.mark.parametrize("consumer", ["before", "after"] if WHOLE else ["after"])
 
 
+# Failpoints that only a run with an object store comes by, and the test that kills there.
+ELSEWHERE = {"put": "tests/test_objects.py"}
+
+
 def failpoints() -> dict[str, str]:
-    """Every failpoint in the product's code and the module it stands in."""
+    """Every failpoint that a run without an object store comes by, and the module it stands in."""
     found = {}
     for path in sorted((way.PROJECT / "etl").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "failpoint":
                 found[ast.literal_eval(node.args[0])] = path.relative_to(way.PROJECT).as_posix()
+    for name, test in ELSEWHERE.items():
+        assert found.pop(name) and f'"{name}"' in (way.PROJECT / test).read_text("utf-8")
     return found
 
 
