@@ -179,6 +179,14 @@ def read_texts(engine: Engine, table: str, columns: Collection[str], rows_max: i
     )  # fmt: skip
 
 
+def _rows_of(copy: psycopg.Copy) -> Generator[Any, Any, list[bytes]]:
+    """All rows of a COPY in one wait; its own iterator waits once for each row, which costs more than the row."""
+    rows = []
+    while row := (yield from copy._read_gen()):
+        rows.append(bytes(row))
+    return rows
+
+
 def copied(connection: Connection, statement: Select[Any], kinds: Mapping[str, pa.DataType]) -> pa.Table:
     """The rows of a statement by PostgreSQL's COPY, in columns of these names and types; NULL stays null.
 
@@ -194,7 +202,7 @@ def copied(connection: Connection, statement: Select[Any], kinds: Mapping[str, p
     sql = f"COPY ({asked}) TO STDOUT (FORMAT csv)"
     try:
         with handle.cursor() as cursor, cursor.copy(sql.encode(), asked.params or None) as copy:
-            content = b"".join(copy)
+            content = b"".join(handle.wait(_rows_of(copy)))
     except psycopg.Error as error:
         error.args = tuple(masking.masked(str(part)) for part in error.args)
         raise DBAPIError.instance(sql, None, error, psycopg.Error) from error
