@@ -201,7 +201,7 @@ def copied(connection: Connection, statement: Select[Any], kinds: Mapping[str, p
     parse = pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
     sql = f"COPY ({asked}) TO STDOUT (FORMAT csv)"
     try:
-        with handle.cursor() as cursor, cursor.copy(sql.encode(), asked.params or None) as copy:
+        with handle.cursor() as cursor, cursor.copy(sql.encode(), asked.params) as copy:
             content = b"".join(handle.wait(_rows_of(copy)))
     except psycopg.Error as error:
         error.args = tuple(masking.masked(str(part)) for part in error.args)

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 from etl import errors, model, money
 from etl.model import REPORT_KEY, ControlTotals
@@ -82,10 +81,7 @@ def _reject_rows(batch: Batch, finding: Finding) -> Iterator[tuple[object, ...]]
 
 def quarantined(lines: pd.DataFrame, rejects: pd.DataFrame) -> Bools:
     """Which lines belong to a report version that a reject quarantines (any outcome but warn)."""
-    serious = rejects[rejects["outcome"] != WARN]
-    keys = model.joined([model.utf8(serious[c]) for c in REPORT_KEY]).unique()
-    mine = model.joined([model.utf8(lines[c]) for c in REPORT_KEY])
-    return np.asarray(pc.is_in(mine, value_set=keys).to_numpy(zero_copy_only=False), dtype=bool)
+    return model.among(lines, rejects[rejects["outcome"] != WARN], REPORT_KEY)
 
 
 def conservation(landed: ControlTotals, *outcomes: ControlTotals) -> list[str]:
